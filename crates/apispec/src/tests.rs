@@ -1,0 +1,3 @@
+//! The importer on small documents, one quirk each, and on a folder of real ones.
+
+mod folder;
