@@ -1,0 +1,80 @@
+//! The ledger's words: calls as journalled, their sums, and the seals that chain them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::OperationKey;
+use crate::ids::{KeyId, SubscriptionId};
+use crate::key::Environment;
+use crate::time::{Day, Timestamp};
+
+/// Status recorded when the client left before the upstream's answer head.
+pub const STATUS_CLIENT_GONE: u16 = 499;
+
+/// Proof of a range of one node's events. `sha256` covers the events and `previous`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    pub node: String,
+    /// Counts up by one per node, from 1.
+    pub sequence: u64,
+    /// Name of the segment the events are in.
+    pub segment: String,
+    /// Slots `[first, first + count)` of the segment.
+    pub first: u64,
+    pub count: u64,
+    /// Hex of the previous seal's `sha256`; 64 zeros for the first.
+    pub previous: String,
+    pub sha256: String,
+    pub sealed_at: Timestamp,
+}
+
+/// Calls of one key, day, operation and environment. Success = 2xx.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    pub key: KeyId,
+    pub day: Day,
+    pub operation: OperationKey,
+    pub environment: Environment,
+    pub calls: u64,
+    pub successes: u64,
+    pub units: u64,
+    /// Sum of the times to the answer head, in microseconds.
+    pub latency_micros: u64,
+}
+
+/// Calls and charged units of one subscription's period: what the quota compares and the invoice prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodRow {
+    pub subscription: SubscriptionId,
+    pub period_start: Timestamp,
+    pub calls: u64,
+    pub units: u64,
+}
+
+/// When a key was last granted a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyTouch {
+    pub key: KeyId,
+    pub last_used_at: Timestamp,
+    /// Live calls to add to the key's total.
+    pub calls: u64,
+}
+
+/// Refusals of one day by code; `key` is absent where no key was known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRow {
+    pub key: Option<KeyId>,
+    pub day: Day,
+    pub code: String,
+    pub count: u64,
+}
+
+/// One seal and the sums of its events, taken by the store in one transaction or not at all.
+/// `refused` is best effort: refusals are not journalled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedBatch {
+    pub seal: Seal,
+    pub usage: Vec<UsageRow>,
+    pub periods: Vec<PeriodRow>,
+    pub touches: Vec<KeyTouch>,
+    pub refused: Vec<RefusedRow>,
+}
