@@ -1,4 +1,4 @@
-//! Identifiers. Records have a UUIDv7, shown with a type prefix (`key_…`); what people name themselves
+//! Identifiers. Records have a `UUIDv7`, shown with a type prefix (`key_…`); what people name themselves
 //! (products, plans) has a slug.
 
 use std::fmt;
@@ -25,7 +25,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A UUIDv7 of this millisecond; `random` comes from the caller's CSPRNG.
+            /// A `UUIDv7` of this millisecond; `random` comes from the caller's CSPRNG.
             pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
                 let millis = u64::try_from(at.0.div_euclid(1000)).unwrap_or(0);
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())

@@ -231,7 +231,7 @@ impl Cell {
             if let Some(retry_at) = window.refusal(now, ask.units) {
                 let (limit, remaining) = (window.limit(), window.remaining(now));
                 let limited = Limited { name: *name, limit, remaining, retry_at, now };
-                worst = later(worst, limited);
+                worst = Some(later(worst, limited));
             }
         }
         if let Some(quota) = self.policy.quota.filter(|quota| quota.hard) {
@@ -239,7 +239,7 @@ impl Cell {
             if ask.units > remaining {
                 let (name, limit) = (LimitName::Quota, quota.units);
                 let limited = Limited { name, limit, remaining, retry_at: ask.period.end, now };
-                worst = later(worst, limited);
+                worst = Some(later(worst, limited));
             }
         }
         worst
@@ -287,7 +287,7 @@ pub fn admit(
 ) -> Result<(Standings, Timestamp), Limited> {
     let refused = subscription.check(ask);
     let refused = match (refused, key.check(ask)) {
-        (Some(one), Some(two)) => later(Some(one), two),
+        (Some(one), Some(two)) => Some(later(Some(one), two)),
         (one, two) => one.or(two),
     };
     if let Some(limited) = refused {
@@ -311,8 +311,9 @@ pub fn standings(
     all
 }
 
-fn later(one: Option<Limited>, two: Limited) -> Option<Limited> {
-    Some(one.filter(|one| one.retry_at >= two.retry_at).unwrap_or(two))
+/// Of two refusals the one that lasts longer.
+fn later(one: Option<Limited>, two: Limited) -> Limited {
+    one.filter(|one| one.retry_at >= two.retry_at).unwrap_or(two)
 }
 
 fn new_window(name: LimitName, limit: u64) -> Window {

@@ -6,7 +6,7 @@ fn filler(mut state: u64) -> impl FnMut(&mut [u8]) {
         for byte in buffer {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            *byte = (mixed >> 40) as u8;
+            *byte = (mixed >> 40 & 255) as u8;
         }
     }
 }

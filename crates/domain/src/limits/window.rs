@@ -10,6 +10,7 @@ pub const BUCKETS: i64 = 64;
 /// Limits up to this many units are kept as an exact log.
 pub const EXACT_MAX: u64 = 64;
 const RING: usize = 65;
+const RING_BUCKETS: i64 = BUCKETS + 1;
 const UNIT_BITS: u32 = 7;
 const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 
@@ -48,7 +49,7 @@ impl Window {
         debug_assert!(length_micros > 0 && length_micros % BUCKETS == 0);
         let log = if limit <= EXACT_MAX {
             Log::Exact(Exact::default())
-        } else if limit <= u64::from(u32::MAX) {
+        } else if u32::try_from(limit).is_ok() {
             Log::Narrow(Box::new(Buckets::new()))
         } else {
             Log::Wide(Box::new(Buckets::new()))
@@ -105,6 +106,7 @@ impl Window {
     }
 
     /// The same window with another limit; what was counted goes on counting, never shorter than before.
+    #[must_use]
     pub fn resized(&self, limit: u64) -> Self {
         let mut window = Self::new(self.length_micros, limit);
         for (at, units) in self.entries() {
@@ -194,7 +196,7 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
     }
 
     fn slot(bucket: i64) -> usize {
-        usize::try_from(bucket.rem_euclid(RING as i64)).expect("a remainder by 65 is not negative")
+        usize::try_from(bucket.rem_euclid(RING_BUCKETS)).expect("a remainder by 65 is not negative")
     }
 
     fn add(&mut self, units: u64) {
@@ -212,7 +214,7 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
             return;
         }
         let steps = bucket.saturating_sub(self.newest);
-        if self.used == 0 || steps >= RING as i64 {
+        if self.used == 0 || steps >= RING_BUCKETS {
             if self.used > 0 {
                 self.counts = [C::default(); RING];
                 self.used = 0;
@@ -242,7 +244,7 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
         for (bucket, units) in self.filled() {
             freed += units;
             if freed >= wanted {
-                return Some(Timestamp((bucket + RING as i64).saturating_mul(width)));
+                return Some(Timestamp((bucket + RING_BUCKETS).saturating_mul(width)));
             }
         }
         None
