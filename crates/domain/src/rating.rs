@@ -2,12 +2,25 @@
 //!
 //! Quantities and prices stay exact decimals until a line is made; a line is rounded once, half away from zero, and a
 //! period is rated as a whole, never in parts. [`rate_period`] rates what a plan costs in one period (fee, included
-//! calls, overage) and is what invoices are made from. What no caller may do is to round
-//! before a line or to add up rated parts of a period.
+//! calls, overage) and is what invoices are made from. [`rate`] rates one metered price
+//! of any model. What no caller may do is to round before a line or to add up rated parts of a period.
+
+mod adjust;
+mod credits;
+mod price;
+mod tiers;
+mod usage;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+pub use self::adjust::{
+    CreditNote, PlanChange, change_plan, credit_note, days_share, prorate, tax, true_up,
+};
+pub use self::credits::{Credit, Settled, settle};
+pub use self::price::{Model, PercentageTier, Price, Rounding, Tier, billed_units, round_to};
+pub use self::tiers::{UnitRange, check_ranges};
+pub use self::usage::{AlreadyBilled, ExactLine, Included, Rated, Usage, rate, use_included};
 use crate::money::{Currency, Minor, MoneyError, check_price, mul_exact};
 use crate::period::Period;
 
