@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -144,6 +145,14 @@ impl Connection {
     pub fn exchange(&mut self, request: &Request) -> Result<Response> {
         self.write(&request.bytes(self.to, "keep-alive"))?;
         self.read_response(request.method == "HEAD")
+    }
+
+    /// What the other side sends until it closes, or until it has said nothing for a moment.
+    pub fn read_for_a_moment(&mut self) -> Vec<u8> {
+        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(300)));
+        let bytes = self.read_to_close();
+        let _ = self.stream.set_read_timeout(Some(Duration::from_secs(10)));
+        bytes
     }
 
     /// Everything the other side sends until it closes or the connection breaks.

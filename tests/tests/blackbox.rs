@@ -1,6 +1,15 @@
 //! The built binary, as its users meet it. One test binary, so that it links once.
 
 mod blackbox {
+    mod bad_input;
+    mod browser;
+    mod cases;
+    mod demo;
     mod dependencies;
+    mod first_sale;
     mod harness;
+    mod revoke;
+    mod sigkill;
+    mod specs;
+    mod verify;
 }
