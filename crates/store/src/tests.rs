@@ -1,0 +1,200 @@
+use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
+use keytoll_domain::key::{Environment, Key, KeyHash};
+use keytoll_domain::time::Timestamp;
+
+use crate::db::Engine;
+use sqlx::{Executor as _, SqlSafeStr as _};
+
+use crate::db::query::Statement;
+use crate::partner::{Partner, partner_insert};
+use crate::testing::on_each_engine;
+use crate::{Db, StoreError, audit, feed, key, node, partner, session, token, user};
+
+/// Every resource file's statements; a new file adds a line.
+const STATEMENTS: &[&[Statement]] = &[
+    audit::STATEMENTS,
+    feed::STATEMENTS,
+    key::STATEMENTS,
+    node::STATEMENTS,
+    partner::STATEMENTS,
+    session::STATEMENTS,
+    token::STATEMENTS,
+    user::STATEMENTS,
+];
+
+const NOW: Timestamp = Timestamp(1_796_000_000_000_000);
+
+fn partner_of(number: u8) -> Partner {
+    Partner {
+        id: PartnerId::from_bytes([number; 16]),
+        name: format!("Partner {number}"),
+        email: format!("p{number}@example.com"),
+        created_at: NOW,
+    }
+}
+
+fn key_of(partner: &Partner, number: u8) -> Key {
+    Key {
+        id: KeyId::from_bytes([number; 16]),
+        partner: partner.id,
+        subscription: SubscriptionId::from_bytes([1; 16]),
+        name: "Production".into(),
+        hash: KeyHash([number; 32]),
+        prefix: "sk_live_a3f9b1".into(),
+        environment: Environment::Live,
+        scopes: vec!["a:read".into()],
+        products: None,
+        rate_limit_per_minute: Some(60),
+        allowed_ips: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()],
+        expires_at: None,
+        disabled_at: None,
+        revoked_at: None,
+        created_at: NOW,
+        imported: false,
+    }
+}
+
+async fn with_key(db: &Db) -> Key {
+    let partner = partner_of(1);
+    let key = key_of(&partner, 7);
+    let mut tx = db.write().await.unwrap();
+    partner_insert(&mut tx, &partner).await.unwrap();
+    key::key_insert(&mut tx, &key).await.unwrap();
+    tx.commit().await.unwrap();
+    key
+}
+
+#[tokio::test]
+async fn every_statement_is_accepted_by_both_engines() {
+    on_each_engine(async |db| {
+        for statement in STATEMENTS.iter().copied().flatten() {
+            let prepared = prepare(&db, statement.sql).await;
+            assert!(prepared.is_ok(), "{statement:?}: {prepared:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_comes_back_as_it_was_stored() {
+    on_each_engine(async |db| {
+        let key = with_key(&db).await;
+        let mut tx = db.read().await.unwrap();
+        let found = key::key_by_id(&mut tx, key.id).await.unwrap().unwrap();
+        assert_eq!((found.key, found.total_requests, found.last_used_at), (key.clone(), 0, None));
+        assert_eq!(key::key_by_hash(&mut tx, key.hash).await.unwrap(), Some(key));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn conflicts_have_the_same_name_on_both_engines() {
+    on_each_engine(async |db| {
+        let mut twin = with_key(&db).await;
+        twin.id = KeyId::from_bytes([8; 16]);
+        let mut tx = db.write().await.unwrap();
+        let error = key::key_insert(&mut tx, &twin).await.unwrap_err();
+        assert!(error.is_conflict("keys_hash"), "{error:?}");
+        drop(tx);
+        let mut tx = db.write().await.unwrap();
+        let error = partner_insert(&mut tx, &partner_of(1)).await.unwrap_err();
+        assert!(error.is_conflict("partners_id"), "{error:?}");
+        drop(tx);
+        let mut tx = db.write().await.unwrap();
+        twin.hash = KeyHash([9; 32]);
+        twin.partner = PartnerId::from_bytes([99; 16]);
+        let error = key::key_insert(&mut tx, &twin).await.unwrap_err();
+        assert!(error.is_conflict("foreign_key"), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_parse_is_corrupt_and_named() {
+    on_each_engine(async |mut db| {
+        let key = with_key(&db).await;
+        execute(&mut db, "UPDATE keys SET allowed_ips = 'x' WHERE imported = 0").await;
+        let mut tx = db.read().await.unwrap();
+        let error = key::key_by_id(&mut tx, key.id).await.unwrap_err();
+        let StoreError::Corrupt { table, column, id } = error else { panic!("{error:?}") };
+        assert_eq!((table, column, id), ("keys", "allowed_ips", key.id.to_string()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing() {
+    on_each_engine(async |db| {
+        let mut tx = db.write().await.unwrap();
+        partner_insert(&mut tx, &partner_of(1)).await.unwrap();
+        drop(tx);
+        let mut tx = db.read().await.unwrap();
+        assert_eq!(partner::partner_page(&mut tx, None, 10).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_read_transaction_cannot_write() {
+    on_each_engine(async |db| {
+        let mut tx = db.read().await.unwrap();
+        assert!(partner_insert(&mut tx, &partner_of(1)).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sequences_have_no_gap_when_writers_race_and_fail() {
+    on_each_engine(async |db| {
+        let write = async |fails: bool| {
+            let mut tx = db.write().await.unwrap();
+            feed::feed_append(&mut tx, feed::FeedKind::Key, "k", NOW).await.unwrap();
+            if !fails {
+                tx.commit().await.unwrap();
+            }
+        };
+        tokio::join!(write(false), write(true), write(false), write(true), write(false));
+        let mut tx = db.read().await.unwrap();
+        let rows = feed::feed_after(&mut tx, 0, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(feed::feed_head(&mut tx).await.unwrap(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    on_each_engine(async |db| crate::migrate::run(&db).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn pages_follow_the_cursor() {
+    on_each_engine(async |db| {
+        let mut tx = db.write().await.unwrap();
+        for number in 1..=5 {
+            partner_insert(&mut tx, &partner_of(number)).await.unwrap();
+        }
+        let first = partner::partner_page(&mut tx, None, 3).await.unwrap();
+        let ids = |page: &[Partner]| page.iter().map(|p| p.id.to_bytes()[0]).collect::<Vec<_>>();
+        assert_eq!(ids(&first), [5, 4, 3]);
+        let second = partner::partner_page(&mut tx, Some(first[2].id), 3).await.unwrap();
+        assert_eq!(ids(&second), [2, 1]);
+    })
+    .await;
+}
+
+async fn prepare(db: &Db, sql: &'static str) -> Result<(), sqlx::Error> {
+    match db {
+        Db::Sqlite { writer, .. } => writer.prepare(sql.into_sql_str()).await.map(drop),
+        Db::Postgres(pool) => pool.prepare(sql.into_sql_str()).await.map(drop),
+    }
+}
+
+async fn execute(db: &mut Db, sql: &'static str) {
+    let mut tx = db.write().await.unwrap();
+    match &mut tx.0 {
+        Engine::Sqlite(tx) => drop(sqlx::query(sql).execute(&mut **tx).await.unwrap()),
+        Engine::Postgres(tx) => drop(sqlx::query(sql).execute(&mut **tx).await.unwrap()),
+    }
+    tx.commit().await.unwrap();
+}
