@@ -1,9 +1,10 @@
 //! Money: whole minor units with an ISO 4217 exponent, and exact decimals for prices.
 //!
-//! An amount that someone owes is a [`Minor`]: an integer, never a float. A price is an exact decimal in major units
-//! with at most [`UNIT_PRICE_PLACES`] places, so that 0.003 a call is no approximation. The step from one to the other
-//! is [`Minor::from_major`]: half away from zero, once per invoice line. Every operation is checked: an amount that
-//! does not fit, or a product that would lose digits, is an error and never a slightly wrong bill.
+//! An amount that someone owes is a [`Minor`]: an integer, never a float. A price is an exact
+//! decimal in major units with at most [`UNIT_PRICE_PLACES`] places, so that 0.003 a call is no
+//! approximation. The step from one to the other is [`Minor::from_major`]: half away from zero,
+//! once per invoice line. Every operation is checked: an amount that does not fit, or a product
+//! that would lose digits, is an error and never a slightly wrong bill.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,11 +46,13 @@ pub enum MoneyError {
 const NO_PLACES: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF";
 const THREE_PLACES: &str = "BHD IQD JOD KWD LYD OMR TND";
 const FOUR_PLACES: &str = "CLF UYW";
-const TWO_PLACES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD \
-    CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL \
-    HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK \
-    MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS \
-    SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG";
+const TWO_PLACES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD \
+    CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL \
+    GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR \
+    LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD \
+    PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC \
+    SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW \
+    ZWG";
 
 impl Currency {
     pub const USD: Self = Self(*b"USD");
@@ -59,7 +62,8 @@ impl Currency {
         std::str::from_utf8(&self.0).expect("a currency is made of three ASCII letters")
     }
 
-    /// Places after the point of the major unit, by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD, 4 for CLF.
+    /// Places after the point of the major unit, by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD, 4
+    /// for CLF.
     pub fn exponent(&self) -> u32 {
         exponent_of(self.code()).unwrap_or(2)
     }
@@ -158,7 +162,8 @@ impl Minor {
     }
 }
 
-/// Reads a plain decimal: digits, at most one point, an optional minus; no exponent, sign, space or separator.
+/// Reads a plain decimal: digits, at most one point, an optional minus; no exponent, sign, space or
+/// separator.
 pub fn parse_decimal(text: &str) -> Result<Decimal, MoneyError> {
     let not_a_number = || MoneyError::NotANumber(text.chars().take(40).collect());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -196,7 +201,8 @@ pub fn round_half_away(value: Decimal, places: u32) -> Decimal {
     value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero)
 }
 
-/// A product with every digit kept. `Decimal` itself would drop digits silently when they do not fit.
+/// A product with every digit kept. `Decimal` itself would drop digits silently when they do not
+/// fit.
 pub fn mul_exact(left: Decimal, right: Decimal) -> Result<Decimal, MoneyError> {
     let (left, right) = (left.normalize(), right.normalize());
     let mantissa = left.mantissa().checked_mul(right.mantissa()).ok_or(MoneyError::TooLarge)?;

@@ -1,9 +1,10 @@
 //! Billing periods: which half-open span [start, end) of UTC time a moment belongs to.
 //!
-//! Periods of an anchor tile time without gap or overlap, and each is computed from the anchor itself, never from its
-//! neighbour: an anniversary on the 31st falls on the last day of a shorter month and returns to the 31st. A period
-//! belongs to the month of its last instant (end − 1 µs), so every period is invoiced by exactly one month's run.
-//! Times outside the years −9000 to 9000 are treated as the nearest bound.
+//! Periods of an anchor tile time without gap or overlap, and each is computed from the anchor
+//! itself, never from its neighbour: an anniversary on the 31st falls on the last day of a shorter
+//! month and returns to the 31st. A period belongs to the month of its last instant (end − 1 µs),
+//! so every period is invoiced by exactly one month's run. Times outside the years −9000 to 9000
+//! are treated as the nearest bound.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +33,8 @@ pub struct Period {
     pub end: Timestamp,
 }
 
-/// A period as it is billed: cut at the subscription's start and end, with the whole period that it is a part of.
+/// A period as it is billed: cut at the subscription's start and end, with the whole period that it
+/// is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BilledPeriod {
     pub period: Period,
@@ -63,8 +65,9 @@ pub fn period_at(anchor: Anchor, at: Timestamp) -> Period {
     Period { start: boundary(origin, index), end: boundary(origin, index + 1) }
 }
 
-/// The periods of a subscription that ran from `started_at` (to `ended_at`) whose last instant lies in `month`,
-/// oldest first. The first period starts at `started_at`; the last one ends at `ended_at`.
+/// The periods of a subscription that ran from `started_at` (to `ended_at`) whose last instant lies
+/// in `month`, oldest first. The first period starts at `started_at`; the last one ends at
+/// `ended_at`.
 pub fn periods_ending_in_month(
     anchor: Anchor,
     started_at: Timestamp,
@@ -95,7 +98,8 @@ impl Period {
         self.end.plus_micros(-1)
     }
 
-    /// Length in whole seconds. Both ends are rounded down, so that adjoining parts add up to the whole.
+    /// Length in whole seconds. Both ends are rounded down, so that adjoining parts add up to the
+    /// whole.
     pub fn seconds(&self) -> u64 {
         u64::try_from(self.end.secs() - self.start.secs()).unwrap_or(0)
     }
@@ -156,7 +160,8 @@ fn clamp(at: Timestamp) -> Timestamp {
     Timestamp(at.0.clamp(-TIME_BOUND, TIME_BOUND))
 }
 
-/// The moment that boundaries are counted from: the first of the month, or the anniversary's own start.
+/// The moment that boundaries are counted from: the first of the month, or the anniversary's own
+/// start.
 fn origin_of(anchor: Anchor, at: Timestamp) -> DateTime {
     match anchor {
         Anchor::Calendar => civil_of(at).first_of_month().date().at(0, 0, 0, 0),
@@ -169,7 +174,8 @@ fn months_between(origin: DateTime, now: DateTime) -> i32 {
     years * 12 + i32::from(now.month()) - i32::from(origin.month())
 }
 
-/// The start of the period with this index. Adding months to a civil date falls back to the last day of a shorter month.
+/// The start of the period with this index. Adding months to a civil date falls back to the last
+/// day of a shorter month.
 fn boundary(origin: DateTime, index: i32) -> Timestamp {
     let at = origin.checked_add(Span::new().months(index));
     micros_of(at.expect("clamped times plus one period stay in the calendar's range"))

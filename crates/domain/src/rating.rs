@@ -1,9 +1,11 @@
-//! Rating: (price, units, already billed) → invoice lines. Pure; the same input gives the same bill.
+//! Rating: (price, units, already billed) → invoice lines. Pure; the same input gives the same
+//! bill.
 //!
-//! Quantities and prices stay exact decimals until a line is made; a line is rounded once, half away from zero, and a
-//! period is rated as a whole, never in parts. [`rate_period`] rates what a plan costs in one period (fee, included
-//! calls, overage) and is what invoices are made from. [`rate`] rates one metered price
-//! of any model. What no caller may do is to round before a line or to add up rated parts of a period.
+//! Quantities and prices stay exact decimals until a line is made; a line is rounded once, half
+//! away from zero, and a period is rated as a whole, never in parts. [`rate_period`] rates what a
+//! plan costs in one period (fee, included calls, overage) and is what invoices are made from.
+//! [`rate`] rates one metered price of any model. What no caller may do is to round before a line
+//! or to add up rated parts of a period.
 
 mod adjust;
 mod credits;
@@ -26,7 +28,8 @@ use crate::period::Period;
 
 /// The most calls a plan may include, as for quotas.
 pub const MAX_INCLUDED_CALLS: u64 = 1_000_000_000_000_000;
-/// `overage_per_1000` has three places fewer than a unit price, so that the price of one call has at most 12.
+/// `overage_per_1000` has three places fewer than a unit price, so that the price of one call has
+/// at most 12.
 const OVERAGE_PLACES: u32 = 9;
 const THOUSAND: u64 = 1000;
 
@@ -72,7 +75,8 @@ pub enum LineKind {
     Refund,
 }
 
-/// One line of an invoice. `amount_minor` is what the line adds to the total: after its discount, before tax.
+/// One line of an invoice. `amount_minor` is what the line adds to the total: after its discount,
+/// before tax.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub kind: LineKind,
@@ -129,15 +133,16 @@ impl PlanPrice {
         Ok(())
     }
 
-    /// The units that the fee covers in `period`, a part of `full`: by the second, rounded up to a whole call.
+    /// The units that the fee covers in `period`, a part of `full`: by the second, rounded up to a
+    /// whole call.
     pub fn included_in(&self, period: Period, full: Period) -> Result<u64, RatingError> {
         Ok(Share::of(period, full)?.ceil_units(self.included_calls))
     }
 }
 
-/// What a plan costs for `period`, with all the units of that period at once. `full` is the whole period that `period`
-/// is a part of; fee and included calls are prorated by the second. The fee has a line even when it is zero; overage
-/// has one when there is any and it is priced.
+/// What a plan costs for `period`, with all the units of that period at once. `full` is the whole
+/// period that `period` is a part of; fee and included calls are prorated by the second. The fee
+/// has a line even when it is zero; overage has one when there is any and it is priced.
 pub fn rate_period(
     price: &PlanPrice,
     period: Period,
@@ -241,8 +246,8 @@ impl Share {
         Ok(scaled.checked_div(Decimal::from(self.whole)).ok_or(MoneyError::TooLarge)?)
     }
 
-    /// This share of `amount` in minor units, rounded once from the exact fraction: with a quotient cut to 28 digits
-    /// first, a value just beside a half could fall on the wrong side.
+    /// This share of `amount` in minor units, rounded once from the exact fraction: with a quotient
+    /// cut to 28 digits first, a value just beside a half could fall on the wrong side.
     pub fn round_minor(self, amount: Decimal, currency: Currency) -> Result<Minor, MoneyError> {
         let amount = amount.normalize();
         let power = |exponent: u32| 10_i128.checked_pow(exponent).ok_or(MoneyError::TooLarge);

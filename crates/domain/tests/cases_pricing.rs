@@ -1,10 +1,10 @@
 //! Pricing cases as data: every `pricing*.json` in `KEYTOLL_CASES`, else in the repository's own
 //! `tests/cases`, against `keytoll_domain::rating`. Prints one line of counts per file.
 //!
-//! A case is `{id, area, price, given, expect}`. The members of `price` and `given` say what is computed,
-//! every member must be understood, and every member of `expect` must be among the results: a shape that
-//! is not known here is a failure. Amounts are compared after the rounding of lines when the expected text
-//! has no more places than the currency, and exactly when it has more.
+//! A case is `{id, area, price, given, expect}`. The members of `price` and `given` say what is
+//! computed, every member must be understood, and every member of `expect` must be among the
+//! results: a shape that is not known here is a failure. Amounts are compared after the rounding of
+//! lines when the expected text has no more places than the currency, and exactly when it has more.
 
 #[path = "cases_pricing/adjust.rs"]
 mod adjust;
@@ -24,8 +24,8 @@ use crate::results::{Results, differences};
 
 type Judge = fn(&mut Members, &mut Members) -> Result<Results, Trouble>;
 
-/// The price models that Keytoll offers, with what computes them. A case with another model is not offered
-/// if it is marked optional, and fails if it is not.
+/// The price models that Keytoll offers, with what computes them. A case with another model is not
+/// offered if it is marked optional, and fails if it is not.
 const OFFERED: [(&str, Judge); 12] = [
     ("flat", adjust::fee),
     ("flat_monthly", adjust::fee_by_the_second),

@@ -1,6 +1,8 @@
-//! What happens to a fee around the edges: parts of a period, plan changes, credit notes, true-ups, tax.
+//! What happens to a fee around the edges: parts of a period, plan changes, credit notes, true-ups,
+//! tax.
 //!
-//! Each function makes one line's amount and rounds it once, half away from zero. Tax is taken from the rounded line.
+//! Each function makes one line's amount and rounds it once, half away from zero. Tax is taken from
+//! the rounded line.
 
 use rust_decimal::Decimal;
 
@@ -35,7 +37,8 @@ pub fn prorate(fee: Decimal, share: Share, currency: Currency) -> Result<Minor, 
     Ok(share.round_minor(fee, currency)?)
 }
 
-/// The share of `full` by started UTC days, for agreements that count days: both the first and the last day count whole.
+/// The share of `full` by started UTC days, for agreements that count days: both the first and the
+/// last day count whole.
 pub fn days_share(period: Period, full: Period) -> Result<Share, RatingError> {
     Share::of(period, full)?;
     Share::new(started_days(period), started_days(full))
@@ -99,3 +102,6 @@ fn started_days(period: Period) -> u64 {
     let days = i64::from(period.last_instant().day().0) - i64::from(period.start.day().0) + 1;
     u64::try_from(days).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

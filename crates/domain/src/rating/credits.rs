@@ -1,7 +1,8 @@
 //! Prepaid credits: which of them pay how much of which line.
 //!
-//! Lines are settled in their order. Credits are used by priority (lowest number first), then by expiry (soonest
-//! first, those without expiry last), then in the order given. Credits never pay more than the invoice's total.
+//! Lines are settled in their order. Credits are used by priority (lowest number first), then by
+//! expiry (soonest first, those without expiry last), then in the order given. Credits never pay
+//! more than the invoice's total.
 
 use crate::money::{Minor, MoneyError};
 use crate::time::Timestamp;
@@ -55,3 +56,6 @@ fn order_of_use(credits: &[Credit], at: Timestamp) -> Vec<usize> {
     });
     order
 }
+
+#[cfg(test)]
+mod tests;

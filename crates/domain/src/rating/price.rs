@@ -1,7 +1,8 @@
 //! Metered prices: the models, as stored, and what makes one valid.
 //!
-//! A tier's `up_to` is inclusive and absent for the tier without end. Prices are checked where they enter the system
-//! and again before they are used, since a stored price may have been written by an older version.
+//! A tier's `up_to` is inclusive and absent for the tier without end. Prices are checked where they
+//! enter the system and again before they are used, since a stored price may have been written by
+//! an older version.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use crate::money::{MoneyError, UNIT_PRICE_PLACES};
 
 const HUNDRED: Decimal = Decimal::ONE_HUNDRED;
 
-/// A model with what applies around it: the percent discount first, then the maximum, then the minimum.
+/// A model with what applies around it: the percent discount first, then the maximum, then the
+/// minimum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     #[serde(flatten)]
@@ -33,7 +35,8 @@ pub struct Price {
 pub enum Model {
     /// The same amount whatever the quantity.
     Flat { amount: Decimal },
-    /// `unit` for each unit; with `divide_by`, for each converted and rounded unit (1000 calls, a gigabyte).
+    /// `unit` for each unit; with `divide_by`, for each converted and rounded unit (1000 calls, a
+    /// gigabyte).
     PerUnit {
         unit: Decimal,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -207,3 +210,6 @@ pub(super) fn check_percent(percent: Decimal) -> Result<(), RatingError> {
     }
     check_places("percentage", percent, UNIT_PRICE_PLACES)
 }
+
+#[cfg(test)]
+mod tests;

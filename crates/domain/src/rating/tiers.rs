@@ -1,7 +1,7 @@
 //! Tiers: their order, and what a quantity costs through them.
 //!
-//! Zero usage of a period still charges the flat fee of the first tier, once: not again when something of the period
-//! was billed before.
+//! Zero usage of a period still charges the flat fee of the first tier, once: not again when
+//! something of the period was billed before.
 
 use rust_decimal::Decimal;
 
@@ -49,8 +49,8 @@ pub(super) fn check_ends(ends: impl Iterator<Item = Option<Decimal>>) -> Result<
     if count == 0 { Err(RatingError::NoTiers) } else { Ok(()) }
 }
 
-/// One charge for each tier that the new units reach. `share` turns a tier's unit price into what a unit costs: 1 for
-/// prices, 1/100 for percentages.
+/// One charge for each tier that the new units reach. `share` turns a tier's unit price into what a
+/// unit costs: 1 for prices, 1/100 for percentages.
 pub(super) fn graduated(
     tiers: &[Tier],
     quantity: Decimal,

@@ -1,7 +1,8 @@
 //! One metered price and one quantity → lines.
 //!
-//! Order: charges of the model, percent discount, maximum, one rounding per line, minimum. The minimum and the maximum
-//! look at rounded lines, so that an invoice that reaches one shows exactly that amount.
+//! Order: charges of the model, percent discount, maximum, one rounding per line, minimum. The
+//! minimum and the maximum look at rounded lines, so that an invoice that reaches one shows exactly
+//! that amount.
 
 use rust_decimal::Decimal;
 
@@ -122,7 +123,8 @@ pub fn rate(price: &Price, currency: Currency, usage: &Usage) -> Result<Rated, R
     Ok(rated)
 }
 
-/// How much of `quantity` is billed when `included` units are free and `used` of those were taken before.
+/// How much of `quantity` is billed when `included` units are free and `used` of those were taken
+/// before.
 pub fn use_included(
     quantity: Decimal,
     included: Decimal,
@@ -259,3 +261,6 @@ fn minimum_charge(missing: Decimal) -> Charge {
         gross: missing,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,13 @@
 use keytoll_domain::money::{Currency, Minor};
 use keytoll_domain::period::{Anchor, Period, period_at};
 use keytoll_domain::rating::{
-    Line, LineKind, Share, change_plan, credit_note, prorate, tax, true_up,
+    Line, LineKind, Share, change_plan, credit_note, days_share, prorate, tax, true_up,
 };
 use keytoll_domain::time::Timestamp;
 use rust_decimal::Decimal;
 
 use crate::members::{Members, Trouble, calendar_period, decimal};
-use crate::metered::{currency, put_tax, settle_credits, share_by_days};
+use crate::metered::{currency, put_tax, settle_credits};
 use crate::results::{Found, Results, minor, put, put_amount};
 
 /// A fee for a part of its period. Cases of this model come from systems that count started days.
@@ -55,8 +55,8 @@ pub(crate) fn fee_by_the_second(
     Ok(results)
 }
 
-/// A change of plan within a period that is paid in advance. An old fee of an earlier day is on an earlier
-/// invoice; the lines are those of the invoice that the change makes.
+/// A change of plan within a period that is paid in advance. An old fee of an earlier day is on an
+/// earlier invoice; the lines are those of the invoice that the change makes.
 pub(crate) fn plan_change(price: &mut Members, given: &mut Members) -> Result<Results, Trouble> {
     let currency = currency(price)?;
     let full = period(given)?;
@@ -101,8 +101,8 @@ pub(crate) fn commitment(price: &mut Members, given: &mut Members) -> Result<Res
     Ok(results)
 }
 
-/// The share of the fee: `days` of `period_days`, or the started days from the start (after the trial) to the end of the
-/// period or the termination.
+/// The share of the fee: `days` of `period_days`, or the started days from the start (after the
+/// trial) to the end of the period or the termination.
 fn fee_share(
     results: &mut Results,
     price: &mut Members,
@@ -129,6 +129,13 @@ fn fee_share(
         None => period_of(interval.as_deref(), anchor.as_deref(), subscribed, start)?,
     };
     share_by_days(full, start, given.optional_time("terminate")?)
+}
+
+/// The share of a period that a case tells by its days or by its moments, days counted when they
+/// start.
+fn share_by_days(full: Period, start: Timestamp, end: Option<Timestamp>) -> Result<Share, Trouble> {
+    let part = full.cut(start, end).ok_or_else(|| Trouble::Shape("an empty part".to_owned()))?;
+    Ok(days_share(part, full)?)
 }
 
 fn period_of(

@@ -1,4 +1,5 @@
-//! The members of a case's `price` or `given`. Each is taken once; what nobody took is an unknown shape.
+//! The members of a case's `price` or `given`. Each is taken once; what nobody took is an unknown
+//! shape.
 
 use std::fmt;
 

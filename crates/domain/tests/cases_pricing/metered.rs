@@ -6,10 +6,9 @@ use keytoll_domain::money::{Currency, Minor};
 use keytoll_domain::period::{Anchor, Month, Period, period_at};
 use keytoll_domain::rating::{
     AlreadyBilled, Credit, Line, Model, Overage, PlanPrice, Price, Rated, Rounding, UnitRange,
-    Usage, billed_units, check_ranges, days_share, rate, rate_period, round_to, settle, tax, total,
-    true_up, use_included,
+    Usage, billed_units, check_ranges, rate, rate_period, round_to, settle, tax, total, true_up,
+    use_included,
 };
-use keytoll_domain::time::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
@@ -343,14 +342,4 @@ pub(crate) fn put_tax(
     put_amount(results, "tax", taxes, currency);
     put_amount(results, "total", total(lines)?.checked_add(taxes)?, currency);
     Ok(())
-}
-
-/// The share of a period that a case tells by its days or by its moments, days counted when they start.
-pub(crate) fn share_by_days(
-    full: Period,
-    start: Timestamp,
-    end: Option<Timestamp>,
-) -> Result<keytoll_domain::rating::Share, Trouble> {
-    let part = full.cut(start, end).ok_or_else(|| Trouble::Shape("an empty part".to_owned()))?;
-    Ok(days_share(part, full)?)
 }
