@@ -125,13 +125,12 @@ impl OperationMatcher {
             SegmentKind::Literal(literal) => self.literals.get_or_insert(node, &literal, next),
             SegmentKind::Parameter => *from.parameter.get_or_insert(next),
             SegmentKind::Pattern(pattern) => {
-                match from.patterns.iter().find(|(known, _)| *known == pattern) {
-                    Some((_, child)) => *child,
-                    None => {
-                        from.patterns.push((pattern, next));
-                        next
-                    }
+                let known = from.patterns.iter().find(|(known, _)| *known == pattern);
+                let known = known.map(|(_, child)| *child);
+                if known.is_none() {
+                    from.patterns.push((pattern, next));
                 }
+                known.unwrap_or(next)
             }
         };
         if child == next {

@@ -79,7 +79,7 @@ fn parse_yaml(text: &str) -> Result<Parsed, SpecError> {
                 .location()
                 .map_or(Place::Document, |at| Place::Text { line: at.line(), column: at.column() });
             let message = one_line(&error.to_string());
-            if matches!(error, serde_saphyr::Error::Budget { .. }) {
+            if is_limit(error) {
                 return Err(SpecError::TooComplex { message, place });
             }
             Err(build.refusal("YAML", message, place))
@@ -115,6 +115,20 @@ fn yaml_options() -> serde_saphyr::Options {
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     }
+}
+
+fn is_limit(error: &serde_saphyr::Error) -> bool {
+    if let serde_saphyr::Error::AliasError { error, .. } = error {
+        return is_limit(error);
+    }
+    matches!(
+        error,
+        serde_saphyr::Error::Budget { .. }
+            | serde_saphyr::Error::AliasReplayCounterOverflow { .. }
+            | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+            | serde_saphyr::Error::AliasExpansionLimitExceeded { .. }
+            | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. }
+    )
 }
 
 fn one_line(message: &str) -> String {
