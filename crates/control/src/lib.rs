@@ -1,1 +1,5 @@
-//! placeholder
+//! Use cases and jobs.
+pub mod catalog;
+pub mod fault;
+pub mod plans;
+pub mod products;

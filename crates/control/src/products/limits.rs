@@ -1,0 +1,12 @@
+//! Bounds of what a product or plan says about itself; more is refused with 422.
+
+pub const NAME_MAX_CHARS: usize = 200;
+pub const DESCRIPTION_MAX_CHARS: usize = 20_000;
+/// Longer summaries of operations are cut.
+pub const SUMMARY_MAX_CHARS: usize = 500;
+pub const TAGS_MAX: usize = 50;
+pub const TAG_MAX_CHARS: usize = 50;
+pub const SCOPES_MAX: usize = 200;
+pub const URL_MAX_LEN: usize = 2_000;
+/// A hundred years.
+pub const EXPIRY_MAX_DAYS: u64 = 36_500;
