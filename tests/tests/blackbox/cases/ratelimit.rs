@@ -1,7 +1,7 @@
 //! `ratelimit*`: windows, quotas, their headers, and that a refusal consumes nothing.
 //!
-//! The binary runs on the real clock, so cases whose events lie apart in time are not run here; the
-//! limiter's own tests run them on a clock of their own. A window of a length that plans do not have
+//! The binary runs on the real clock, so cases whose events lie apart in time are not run here:
+//! `crates/domain/tests/cases_ratelimit.rs` gives them a clock of their own. A window of a length that plans do not have
 //! becomes the next longer one, which is the same for events at one instant.
 
 use keytoll_tests::http::{Connection, Request};
@@ -153,7 +153,7 @@ fn calls(case: &Value) -> Result<Vec<Call>, Verdict> {
                 return Err(Verdict::NotOffered("one cost holds for all windows of a call"));
             }
             if event["t"].as_f64().unwrap_or(0.0) > 0.0 {
-                return Err(Verdict::NotOffered("apart in time: run by the limiter's own tests"));
+                return Err(Verdict::Elsewhere);
             }
             count = event["n"].as_u64().unwrap_or(1);
             call.units = event["cost"].as_u64().unwrap_or(1);
