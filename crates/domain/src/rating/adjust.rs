@@ -3,6 +3,9 @@
 //!
 //! Each function makes one line's amount and rounds it once, half away from zero. Tax is taken from
 //! the rounded line.
+//!
+//! Plan changes by the second follow 3scale/porta, `features/finance`; started days, credit notes and
+//! true-ups follow getlago/lago-api, `spec/scenarios`.
 
 use rust_decimal::Decimal;
 

@@ -3,6 +3,9 @@
 //! Lines are settled in their order. Credits are used by priority (lowest number first), then by
 //! expiry (soonest first, those without expiry last), then in the order given. Credits never pay
 //! more than the invoice's total.
+//!
+//! The order of use is that of Stripe's billing credits (docs.stripe.com, billing credits); credits go
+//! line by line as in openmeterio/openmeter, `rating/service/mutator/credits_test.go`.
 
 use crate::money::{Minor, MoneyError};
 use crate::time::Timestamp;

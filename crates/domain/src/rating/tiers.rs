@@ -2,6 +2,10 @@
 //!
 //! Zero usage of a period still charges the flat fee of the first tier, once: not again when
 //! something of the period was billed before.
+//!
+//! The two tier models are those of Stripe's tiered pricing (docs.stripe.com,
+//! subscriptions/pricing-models/tiered-pricing); the flat fee without usage follows getlago/lago-api,
+//! `spec/services/charge_models/graduated_service_spec.rb`.
 
 use rust_decimal::Decimal;
 

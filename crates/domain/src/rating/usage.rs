@@ -3,6 +3,9 @@
 //! Order: charges of the model, percent discount, maximum, one rounding per line, minimum. The
 //! minimum and the maximum look at rounded lines, so that an invoice that reaches one shows exactly
 //! that amount.
+//!
+//! The order of discount, maximum and minimum is that of openmeterio/openmeter,
+//! `openmeter/billing/rating/service/rate`.
 
 use rust_decimal::Decimal;
 
