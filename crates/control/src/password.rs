@@ -1,0 +1,95 @@
+//! Passwords as argon2id PHC strings.
+//!
+//! Hashing takes tens of milliseconds and 19 MiB on purpose, so it runs on blocking threads, a few at a time;
+//! a flood of log-ins queues here instead of taking the memory of the machine.
+
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use tokio::sync::Semaphore;
+
+/// Hashes computed at the same time.
+const CONCURRENT: usize = 4;
+/// Callers hashing or waiting to; one more is told to come again.
+const WAITING: usize = 64;
+pub(crate) const PASSWORD_MIN_CHARS: usize = 10;
+pub(crate) const PASSWORD_MAX_CHARS: usize = 200;
+
+/// Too many log-ins at once, or the hash function failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    queue: Semaphore,
+    slots: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { queue: Semaphore::new(WAITING), slots: Arc::new(Semaphore::new(CONCURRENT)) }
+    }
+}
+
+impl Passwords {
+    pub(crate) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, Busy> {
+        self.run(move || {
+            let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+            hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Busy)
+        })
+        .await?
+    }
+
+    /// Whether the password belongs to the hash. Without a hash (an unknown e-mail address) the same work is
+    /// done and the answer is no, so that the time of an answer does not tell who has an account.
+    pub(crate) async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, Busy> {
+        self.run(move || {
+            let argon2 = Argon2::default();
+            match hash.as_deref().map(PasswordHash::new) {
+                Some(Ok(hash)) => argon2.verify_password(password.as_bytes(), &hash).is_ok(),
+                Some(Err(_)) | None => {
+                    let hash = argon2.hash_password_with_salt(password.as_bytes(), &[0; 16]);
+                    let _same_work: Result<PasswordHash, _> = hash;
+                    false
+                }
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let _queued = self.queue.try_acquire().map_err(|_| Busy)?;
+        // The permit goes with the work: a caller that leaves does not free the slot before the hash is done.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Busy)?;
+        let run = move || {
+            let done = work();
+            drop(slot);
+            done
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|_| Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_verified_against_its_own_hash_only() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash("correct horse".into(), [7; 16]).await.unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.verify("wrong horse".into(), Some(hash)).await, Ok(false));
+        assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(false));
+    }
+}
