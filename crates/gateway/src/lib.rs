@@ -1,1 +1,4 @@
-//! placeholder
+//! Data plane: proxy, verification, limits, journal.
+
+pub mod journal;
+pub mod ports;

@@ -1,0 +1,41 @@
+//! What the data plane needs from outside: cold ports that the binary connects to the control plane.
+//! No call of a partner ever waits for one of them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use keytoll_domain::feed::{Change, Snapshot};
+use keytoll_domain::ledger::SealedBatch;
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// Worth another try later; the text is for the log.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The sequence was taken with another hash: two journals share one node name, or an old one came back.
+    #[error("the sequence is known with another hash")]
+    Forked,
+}
+
+/// Did the sink add the batch, or did it have it already?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Applied,
+    Known,
+}
+
+pub trait KeySource: Send + Sync {
+    fn snapshot<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Snapshot, PortError>>;
+    fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>>;
+    /// The node has applied everything up to `sequence`; also its heartbeat.
+    fn applied<'a>(&'a self, node: &'a str, sequence: u64) -> BoxFuture<'a, Result<(), PortError>>;
+    /// Returns when somebody appended to the feed.
+    fn woken(&self) -> BoxFuture<'_, ()>;
+}
+
+pub trait UsageSink: Send + Sync {
+    /// Takes the batch in one transaction, or not at all; a known (node, sequence) changes nothing.
+    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>>;
+}
