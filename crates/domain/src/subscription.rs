@@ -25,6 +25,12 @@ impl SubscriptionStatus {
             Self::Cancelled => "cancelled",
         }
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::PastDue, Self::Paused, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

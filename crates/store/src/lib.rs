@@ -8,14 +8,20 @@ pub mod audit;
 pub mod db;
 pub mod error;
 pub mod feed;
+pub mod invoice;
 pub mod key;
+pub mod ledger;
 mod migrate;
 pub mod node;
 pub mod partner;
+pub mod plan;
+pub mod product;
 pub mod session;
+pub mod subscription;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod token;
+pub mod usage;
 pub mod user;
 
 pub use db::{Db, Tx};

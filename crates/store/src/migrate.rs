@@ -9,8 +9,12 @@ use crate::Result;
 use crate::db::Db;
 
 /// Number, name, text; in ascending order.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "identity", include_str!("../migrations/0001_identity.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "identity", include_str!("../migrations/0001_identity.sql")),
+    (10, "catalogue", include_str!("../migrations/0010_catalogue.sql")),
+    (11, "ledger", include_str!("../migrations/0011_ledger.sql")),
+    (12, "invoices", include_str!("../migrations/0012_invoices.sql")),
+];
 
 /// Brings the schema to the newest version; a no-op when it is there.
 pub(crate) async fn run(db: &Db) -> Result<()> {

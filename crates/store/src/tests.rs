@@ -8,17 +8,26 @@ use sqlx::{Executor as _, SqlSafeStr as _};
 use crate::db::query::Statement;
 use crate::partner::{Partner, partner_insert};
 use crate::testing::on_each_engine;
-use crate::{Db, StoreError, audit, feed, key, node, partner, session, token, user};
+use crate::{
+    Db, StoreError, audit, feed, invoice, key, ledger, node, partner, plan, product, session,
+    subscription, token, usage, user,
+};
 
 /// Every resource file's statements; a new file adds a line.
 const STATEMENTS: &[&[Statement]] = &[
     audit::STATEMENTS,
     feed::STATEMENTS,
+    invoice::STATEMENTS,
     key::STATEMENTS,
+    ledger::STATEMENTS,
     node::STATEMENTS,
     partner::STATEMENTS,
+    plan::STATEMENTS,
+    product::STATEMENTS,
     session::STATEMENTS,
+    subscription::STATEMENTS,
     token::STATEMENTS,
+    usage::STATEMENTS,
     user::STATEMENTS,
 ];
 
@@ -70,6 +79,10 @@ async fn every_statement_is_accepted_by_both_engines() {
         for statement in STATEMENTS.iter().copied().flatten() {
             let prepared = prepare(&db, statement.sql).await;
             assert!(prepared.is_ok(), "{statement:?}: {prepared:?}");
+        }
+        for sql in ledger::built_statements() {
+            let prepared = prepare(&db, sql).await;
+            assert!(prepared.is_ok(), "{sql}: {prepared:?}");
         }
     })
     .await;

@@ -106,6 +106,17 @@ impl Query<'_> {
         Ok(self.text(text))
     }
 
+    pub(crate) fn json_or_null(self, value: Option<&impl Serialize>) -> Result<Self> {
+        match value {
+            Some(value) => self.json(value),
+            None => Ok(self.value(Value::Text(None))),
+        }
+    }
+
+    pub(crate) fn blob(self, value: Vec<u8>) -> Self {
+        self.value(Value::Blob(Some(value)))
+    }
+
     fn value(mut self, value: Value) -> Self {
         self.values.push(value);
         self
@@ -260,6 +271,10 @@ impl Row {
 
     pub(crate) fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>> {
         Ok(self.big_or_null(column)?.map(Timestamp))
+    }
+
+    pub(crate) fn blob(&self, column: &'static str) -> Result<Vec<u8>> {
+        self.get(column)
     }
 
     pub(crate) fn hash(&self, column: &'static str) -> Result<KeyHash> {

@@ -1,0 +1,138 @@
+//! Products, their OpenAPI documents and the names of their operations.
+
+use keytoll_domain::catalog::{OperationKey, Product};
+use keytoll_domain::ids::ProductId;
+
+use crate::db::query::{Row, statements};
+use crate::{Result, Tx};
+
+statements! { "products";
+    LOCK = "UPDATE catalogue_head SET revision = revision + 1 WHERE one = 1";
+    PUT = "INSERT INTO products (id, name, description, version, status, category, tags, upstream, sandbox, settings, \
+        operations, document_sha256, created_at, updated_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description, \
+        version = excluded.version, status = excluded.status, category = excluded.category, tags = excluded.tags, \
+        upstream = excluded.upstream, sandbox = excluded.sandbox, settings = excluded.settings, \
+        operations = excluded.operations, document_sha256 = excluded.document_sha256, updated_at = excluded.updated_at";
+    BY_ID = "SELECT id, name, description, version, status, category, tags, upstream, sandbox, settings, operations, \
+        document_sha256, created_at, updated_at FROM products WHERE id = $1";
+    PAGE = "SELECT id, name, description, version, status, category, tags, upstream, sandbox, settings, operations, \
+        document_sha256, created_at, updated_at FROM products WHERE id > $1 ORDER BY id LIMIT $2";
+    FILE_PUT = "INSERT INTO spec_files (product_id, path, bytes) VALUES ($1, $2, $3)";
+    FILES_DROP = "DELETE FROM spec_files WHERE product_id = $1";
+    FILES = "SELECT path, bytes FROM spec_files WHERE product_id = $1 ORDER BY path";
+    NAME_PUT = "INSERT INTO operation_names (operation, product_id, method, path) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (operation) DO NOTHING";
+}
+
+/// A product with the digest of its document, if it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredProduct {
+    pub product: Product,
+    pub document_sha256: Option<String>,
+}
+
+/// A file of a document; the main one has an empty path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Makes this transaction the only one that changes products and plans until it ends.
+pub async fn catalogue_lock(tx: &mut Tx) -> Result<()> {
+    tx.query(LOCK).execute().await?;
+    Ok(())
+}
+
+/// Inserts the product or replaces it; `created_at` of an existing one stays.
+pub async fn product_put(tx: &mut Tx, stored: &StoredProduct) -> Result<()> {
+    let product = &stored.product;
+    tx.query(PUT)
+        .text(&product.id)
+        .text(&product.name)
+        .text(&product.description)
+        .text(&product.version)
+        .json(&product.status)?
+        .json_or_null(product.category.as_ref())?
+        .json(&product.tags)?
+        .text_or_null(product.upstream.as_ref())
+        .text_or_null(product.sandbox.as_ref())
+        .json(&product.settings)?
+        .json(&product.operations)?
+        .text_or_null(stored.document_sha256.as_ref())
+        .time(product.created_at)
+        .time(product.updated_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+pub async fn product_by_id(tx: &mut Tx, id: &ProductId) -> Result<Option<StoredProduct>> {
+    tx.query(BY_ID).text(id).one(stored).await
+}
+
+/// Products by id, after the cursor.
+pub async fn product_page(
+    tx: &mut Tx,
+    after: Option<&ProductId>,
+    limit: u32,
+) -> Result<Vec<Product>> {
+    let after = after.map_or("", |id| id.as_str());
+    let rows = tx.query(PAGE).text(after).big(limit.into()).all(stored).await?;
+    Ok(rows.into_iter().map(|row| row.product).collect())
+}
+
+/// Replaces the product's document.
+pub async fn product_files_replace(
+    tx: &mut Tx,
+    id: &ProductId,
+    files: &[StoredFile],
+) -> Result<()> {
+    tx.query(FILES_DROP).text(id).execute().await?;
+    for file in files {
+        tx.query(FILE_PUT).text(id).text(&file.path).blob(file.bytes.clone()).execute().await?;
+    }
+    Ok(())
+}
+
+/// The product's document: the main file first.
+pub async fn product_files(tx: &mut Tx, id: &ProductId) -> Result<Vec<StoredFile>> {
+    let read = |row: &Row| Ok(StoredFile { path: row.text("path")?, bytes: row.blob("bytes")? });
+    tx.query(FILES).text(id).all(read).await
+}
+
+/// Adds the product's operations, and the product itself, to the dictionary of the ledger.
+pub async fn operation_names_put(tx: &mut Tx, product: &Product) -> Result<()> {
+    operation_name_put(tx, &product.id, "", "").await?;
+    for operation in &product.operations {
+        operation_name_put(tx, &product.id, &operation.method, &operation.path).await?;
+    }
+    Ok(())
+}
+
+async fn operation_name_put(tx: &mut Tx, id: &ProductId, method: &str, path: &str) -> Result<()> {
+    let OperationKey(key) = OperationKey::of(id, method, path);
+    tx.query(NAME_PUT).big(key).text(id).text(method).text(path).execute().await?;
+    Ok(())
+}
+
+fn stored(row: &Row) -> Result<StoredProduct> {
+    let product = Product {
+        id: row.parse("id")?,
+        name: row.text("name")?,
+        description: row.text("description")?,
+        version: row.text("version")?,
+        status: row.json("status")?,
+        category: row.json_or_null("category")?,
+        tags: row.json("tags")?,
+        upstream: row.text_or_null("upstream")?,
+        sandbox: row.text_or_null("sandbox")?,
+        settings: row.json("settings")?,
+        operations: row.json("operations")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    };
+    Ok(StoredProduct { product, document_sha256: row.text_or_null("document_sha256")? })
+}

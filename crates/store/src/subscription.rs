@@ -1,0 +1,79 @@
+//! Subscriptions of partners.
+
+use keytoll_domain::ids::{PartnerId, SubscriptionId};
+use keytoll_domain::period::Anchor;
+use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
+use keytoll_domain::time::Timestamp;
+
+use crate::db::query::{Row, statements};
+use crate::{Result, Tx};
+
+statements! { "subscriptions";
+    INSERT = "INSERT INTO subscriptions (id, partner_id, plan, plan_version, status, anchor_at, started_at, ended_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    BY_ID = "SELECT id, partner_id, plan, plan_version, status, anchor_at, started_at, ended_at \
+        FROM subscriptions WHERE id = $1";
+    PAGE = "SELECT id, partner_id, plan, plan_version, status, anchor_at, started_at, ended_at \
+        FROM subscriptions WHERE id > $1 ORDER BY id LIMIT $2";
+    PAGE_OF_PARTNER = "SELECT id, partner_id, plan, plan_version, status, anchor_at, started_at, ended_at \
+        FROM subscriptions WHERE partner_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    CANCEL = "UPDATE subscriptions SET status = 'cancelled', ended_at = $2 \
+        WHERE id = $1 AND ended_at IS NULL";
+}
+
+pub async fn subscription_insert(tx: &mut Tx, subscription: &Subscription) -> Result<()> {
+    let anchor_at = match subscription.anchor {
+        Anchor::Calendar => None,
+        Anchor::Anniversary(at) => Some(at),
+    };
+    tx.query(INSERT)
+        .text(subscription.id)
+        .text(subscription.partner)
+        .text(&subscription.plan)
+        .count(subscription.plan_version.into())
+        .text(subscription.status.as_str())
+        .time_or_null(anchor_at)
+        .time(subscription.started_at)
+        .time_or_null(subscription.ended_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+pub async fn subscription_by_id(tx: &mut Tx, id: SubscriptionId) -> Result<Option<Subscription>> {
+    tx.query(BY_ID).text(id).one(subscription).await
+}
+
+/// Subscriptions oldest first, after the cursor, of one partner or of all.
+pub async fn subscription_page(
+    tx: &mut Tx,
+    partner: Option<PartnerId>,
+    after: Option<SubscriptionId>,
+    limit: u32,
+) -> Result<Vec<Subscription>> {
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let query = match partner {
+        Some(partner) => tx.query(PAGE_OF_PARTNER).text(partner).text(after),
+        None => tx.query(PAGE).text(after),
+    };
+    query.big(limit.into()).all(subscription).await
+}
+
+/// Ends a subscription that has not ended; false if it had.
+pub async fn subscription_cancel(tx: &mut Tx, id: SubscriptionId, at: Timestamp) -> Result<bool> {
+    Ok(tx.query(CANCEL).text(id).time(at).execute().await? > 0)
+}
+
+fn subscription(row: &Row) -> Result<Subscription> {
+    let version = u32::try_from(row.big("plan_version")?);
+    Ok(Subscription {
+        id: row.parse("id")?,
+        partner: row.parse("partner_id")?,
+        plan: row.parse("plan")?,
+        plan_version: version.map_err(|_| row.corrupt("plan_version"))?,
+        status: row.word("status", SubscriptionStatus::parse)?,
+        anchor: row.time_or_null("anchor_at")?.map_or(Anchor::Calendar, Anchor::Anniversary),
+        started_at: row.time("started_at")?,
+        ended_at: row.time_or_null("ended_at")?,
+    })
+}
