@@ -72,7 +72,7 @@ impl Outcome {
 
 /// Runs the binary with these arguments in a folder, with this text as standard input.
 pub fn run_in<A: AsRef<OsStr>>(folder: &Path, arguments: &[A], input: &str) -> Outcome {
-    let mut child = command(folder)
+    let mut child = command(&path(), folder)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -91,8 +91,8 @@ pub fn run_in<A: AsRef<OsStr>>(folder: &Path, arguments: &[A], input: &str) -> O
     }
 }
 
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(path());
+fn command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         // Only what a test sets may configure the binary.
@@ -112,18 +112,25 @@ pub struct Process {
 
 impl Process {
     pub fn spawn<A: AsRef<OsStr>>(folder: &Path, arguments: &[A]) -> Self {
+        let mut with_arguments = command(&path(), folder);
+        with_arguments.args(arguments);
+        Self::start(with_arguments, folder)
+    }
+
+    /// Runs the binary as the last command of a shell script, as `"$0" "$@"`.
+    pub fn spawn_by_script(folder: &Path, script: &str, arguments: &[&str]) -> Self {
+        let mut shell = command(Path::new("sh"), folder);
+        shell.args(["-c", script]).arg(path()).args(arguments);
+        Self::start(shell, folder)
+    }
+
+    fn start(mut command: Command, folder: &Path) -> Self {
         let log = folder.join("output.log");
-        let file =
-            File::options().create(true).append(true).open(&log).expect("a log can be written");
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.expect("a log can be written");
         let second = file.try_clone().expect("a file handle can be copied");
-        let child = command(folder)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(second)
-            .spawn()
-            .expect("the binary can be started");
-        Self { child, log }
+        command.stdin(Stdio::null()).stdout(file).stderr(second);
+        Self { child: command.spawn().expect("the binary can be started"), log }
     }
 
     /// Everything that was printed so far, by this process and those before it in the same folder.

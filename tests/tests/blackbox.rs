@@ -6,6 +6,7 @@ mod blackbox {
     mod cases;
     mod demo;
     mod dependencies;
+    mod disk_full;
     mod first_sale;
     mod harness;
     mod revoke;

@@ -1,7 +1,7 @@
 //! `keys*`: where a key is taken from, what is forwarded, addresses, lifecycle.
 //!
-//! Other systems name their key header and parameter freely. The runner uses Keytoll's default names in
-//! their place (`X-API-Key`, `api_key`), and gives every case keys of its own.
+//! Other systems name their key parameter freely; the runner uses Keytoll's name, `api_key`, in its place,
+//! and gives every case keys of its own.
 
 use keytoll_tests::http::{Request, Response};
 use keytoll_tests::report::{Verdict, run};
@@ -40,17 +40,18 @@ fn judge(installation: &mut Installation, case: &Value) -> Verdict {
     }
 }
 
+/// The name of the query parameter.
+const PARAMETER: &str = "api_key";
+
 /// The names and keys of a case in Keytoll's terms.
 struct Terms {
-    header: String,
-    header_name: String,
-    parameter: String,
+    /// The case's name of header and parameter.
+    name: String,
     keys: Vec<(String, String)>,
 }
 
 impl Terms {
     fn of(case: &Value, shop: &Shop) -> Self {
-        let name = case["given"]["key_names"][0].as_str().unwrap_or("apikey").to_owned();
         let names: Vec<String> = match &case["given"]["keys"] {
             Value::Object(keys) => keys.keys().cloned().collect(),
             Value::String(range) => numbered(range),
@@ -58,12 +59,7 @@ impl Terms {
         };
         let own = |name: String| (format!("{name}-{}", shop.product), name);
         let keys = names.into_iter().map(own).map(|(own, name)| (name, own)).collect();
-        Self {
-            header: "X-API-Key".to_owned(),
-            header_name: name,
-            parameter: "api_key".to_owned(),
-            keys,
-        }
+        Self { name: key_name(case), keys }
     }
 
     /// The case's key in place of which a key of this case's own was imported.
@@ -80,20 +76,20 @@ impl Terms {
             None => return target.to_owned(),
         };
         let pair = |pair: &str| match pair.split_once('=') {
-            Some((name, value)) => format!("{}={}", self.name(name), self.key(value)),
-            None => self.name(pair),
+            Some((name, value)) => format!("{}={}", self.parameter(name), self.key(value)),
+            None => self.parameter(pair),
         };
         let pairs: Vec<String> = query.split('&').map(pair).collect();
         path + &pairs.join("&")
     }
 
-    fn name(&self, name: &str) -> String {
-        if name == self.header_name { self.parameter.clone() } else { name.to_owned() }
+    fn parameter(&self, name: &str) -> String {
+        if name == self.name { PARAMETER.to_owned() } else { name.to_owned() }
     }
+}
 
-    fn header<'a>(&'a self, name: &'a str) -> &'a str {
-        if name.eq_ignore_ascii_case(&self.header_name) { &self.header } else { name }
-    }
+fn key_name(case: &Value) -> String {
+    case["given"]["key_names"][0].as_str().unwrap_or("apikey").to_owned()
 }
 
 /// `auth-1 .. auth-20` as twenty names.
@@ -120,7 +116,7 @@ fn open(installation: &mut Installation, case: &Value) -> Result<(Shop, Terms), 
     let operations: Vec<String> =
         ["GET", "POST", "PUT", "DELETE"].iter().map(|method| format!("{method} {path}")).collect();
     let operations: Vec<&str> = operations.iter().map(String::as_str).collect();
-    let product = json!({"key_from": places, "forward_key": !hide});
+    let product = json!({"key_from": places, "key_header": key_name(case), "forward_key": !hide});
     let shop = installation.open(&operations, &product, &json!({})).map_err(Verdict::Failed)?;
     let terms = Terms::of(case, &shop);
     let lines: Vec<&str> = terms.keys.iter().map(|(_, own)| own.as_str()).collect();
@@ -170,11 +166,11 @@ fn sent(case: &Value, terms: &Terms, shop: &Shop) -> Result<Request, Verdict> {
         None => None,
     };
     if given.get("header").is_some() || given.get("query").is_some() {
-        let query = value(&given["query"]).map(|key| format!("?{}={key}", terms.parameter));
+        let query = value(&given["query"]).map(|key| format!("?{PARAMETER}={key}"));
         let target = format!("/{}/{}", shop.product, query.unwrap_or_default());
         let mut request = Request::get(&target);
         if let Some(key) = value(&given["header"]) {
-            request = request.header(&terms.header, &key);
+            request = request.header(&terms.name, &key);
         }
         return Ok(request);
     }
@@ -183,8 +179,7 @@ fn sent(case: &Value, terms: &Terms, shop: &Shop) -> Result<Request, Verdict> {
     };
     let mut request = Request::new(method, &format!("/{}{}", shop.product, terms.target(path)));
     for (name, value) in given["headers"].as_object().into_iter().flatten() {
-        request =
-            request.header(terms.header(name), &terms.key(value.as_str().unwrap_or_default()));
+        request = request.header(name, &terms.key(value.as_str().unwrap_or_default()));
     }
     if let Some(body) = given["body"].as_str() {
         request = request.body(terms.target(body));
@@ -220,7 +215,7 @@ fn forwarded(expected: &Value, terms: &Terms, seen: Option<&Seen>) -> Verdict {
     let seen = seen.unwrap_or(&empty);
     let mut verdicts = Vec::new();
     for name in expected["upstream_headers_absent"].as_array().into_iter().flatten() {
-        let name = terms.header(name.as_str().unwrap_or_default());
+        let name = name.as_str().unwrap_or_default();
         verdicts.push(Verdict::equal(name, &None, &seen.header(name)));
     }
     for (name, value) in expected["upstream_headers"].as_object().into_iter().flatten() {
@@ -254,7 +249,7 @@ fn lifecycle(installation: &mut Installation, case: &Value) -> Verdict {
         (made["id"].as_str().unwrap_or_default(), made["key"].as_str().unwrap_or_default());
     let target = format!("/{}/", shop.product);
     let call = || {
-        let request = Request::get(&target).header("X-API-Key", key);
+        let request = Request::get(&target).header(&key_name(case), key);
         request.send(installation.server.gateway).map_or(0, |answer| answer.status)
     };
     for step in steps.iter().filter_map(Value::as_str) {
