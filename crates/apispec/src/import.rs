@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::error::{Place, SpecError};
-use crate::limits::{MAX_IMPORTED_BYTES, MAX_OPERATIONS};
+use crate::limits::{MAX_IMPORT_SAMPLE_STEPS, MAX_IMPORTED_BYTES, MAX_OPERATIONS};
 use crate::matcher::OperationMatcher;
 use crate::model::{Document, Notes, Operation};
 use crate::pointer;
@@ -96,6 +96,7 @@ pub(crate) fn import(
         generation: version.generation,
         notes: &mut notes,
         spent: 0,
+        sample_steps: 0,
         operation_ids: HashMap::new(),
         operations: Vec::new(),
     };
@@ -158,6 +159,7 @@ struct Importer<'t, 'n> {
     notes: &'n mut Notes,
     /// Bytes copied into the model so far, roughly.
     spent: usize,
+    sample_steps: usize,
     /// Operation id → where it was seen first.
     operation_ids: HashMap<String, String>,
     operations: Vec<Operation>,
@@ -196,7 +198,11 @@ impl<'t> Importer<'t, '_> {
         audience: sample::Audience,
         at: &str,
     ) -> Result<Value, SpecError> {
-        let sample = sample::value(schema, self.tree, audience);
+        if self.sample_steps > MAX_IMPORT_SAMPLE_STEPS {
+            return Ok(Value::Object(Map::new()));
+        }
+        let (sample, steps) = sample::counted(schema, self.tree, audience);
+        self.sample_steps += steps;
         self.charge(weight(&sample), at)?;
         Ok(sample)
     }

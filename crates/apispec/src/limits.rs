@@ -40,6 +40,10 @@ pub const MAX_SAMPLE_NODES: usize = 200;
 pub const MAX_SAMPLE_DEPTH: usize = 8;
 /// Most schemas looked at for one generated sample.
 pub const MAX_SAMPLE_STEPS: usize = 2_000;
+/// Most properties of one schema looked at for a sample.
+pub const MAX_SAMPLE_PROPERTIES: usize = 1_000;
+/// Most schemas looked at for all samples of one import; later samples are `{}`.
+pub const MAX_IMPORT_SAMPLE_STEPS: usize = 4_000_000;
 /// Longest text that a sample is stretched to for `minLength`.
 pub const MAX_SAMPLE_TEXT_BYTES: usize = 64;
 

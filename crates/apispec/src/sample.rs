@@ -6,7 +6,10 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::limits::{MAX_SAMPLE_DEPTH, MAX_SAMPLE_NODES, MAX_SAMPLE_STEPS, MAX_SAMPLE_TEXT_BYTES};
+use crate::limits::{
+    MAX_SAMPLE_DEPTH, MAX_SAMPLE_NODES, MAX_SAMPLE_PROPERTIES, MAX_SAMPLE_STEPS,
+    MAX_SAMPLE_TEXT_BYTES,
+};
 use crate::tree::{Tree, reference_of};
 
 /// From this depth on only required properties are shown.
@@ -21,8 +24,14 @@ pub enum Audience {
 
 /// A value for the schema; `{}` if it says nothing about its values.
 pub fn value(schema: &Value, tree: &Tree, audience: Audience) -> Value {
+    counted(schema, tree, audience).0
+}
+
+/// Like [`value`], with the number of schemas that were looked at.
+pub(crate) fn counted(schema: &Value, tree: &Tree, audience: Audience) -> (Value, usize) {
     let mut maker = Maker { tree, audience, nodes: 0, steps: 0, open: Vec::new() };
-    maker.make(schema, 0).unwrap_or_else(|| Value::Object(Map::new()))
+    let made = maker.make(schema, 0).unwrap_or_else(|| Value::Object(Map::new()));
+    (made, maker.steps)
 }
 
 struct Maker<'t> {
@@ -107,9 +116,10 @@ impl<'t> Maker<'t> {
 
     fn object(&mut self, map: &'t Map<String, Value>, depth: usize) -> Map<String, Value> {
         let mut made = Map::new();
-        let required: Vec<&str> = list(map, "required").filter_map(Value::as_str).collect();
+        let required: Vec<&str> =
+            list(map, "required").filter_map(Value::as_str).take(MAX_SAMPLE_PROPERTIES).collect();
         let properties = map.get("properties").and_then(Value::as_object);
-        for (name, schema) in properties.into_iter().flatten() {
+        for (name, schema) in properties.into_iter().flatten().take(MAX_SAMPLE_PROPERTIES) {
             let needed = required.contains(&name.as_str());
             if self.hidden(schema) || (!needed && depth >= FULL_DEPTH) {
                 continue;
