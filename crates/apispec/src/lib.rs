@@ -10,6 +10,7 @@
 //! asked of the caller's [`Loader`].
 
 mod check;
+mod diff;
 mod error;
 mod import;
 pub mod limits;
@@ -23,6 +24,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{Change, diff};
 pub use error::{Place, SpecError};
 pub use matcher::{Conflict, Match, OperationMatcher};
 pub use model::{

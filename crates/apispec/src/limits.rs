@@ -49,3 +49,8 @@ pub const MAX_SAMPLE_TEXT_BYTES: usize = 64;
 
 /// Most segments of a path template that the matcher takes; a longer one never matches.
 pub const MAX_TEMPLATE_SEGMENTS: usize = 64;
+
+/// Most changes that a comparison of two documents lists.
+pub const MAX_CHANGES: usize = 5_000;
+/// Most pairs of schemas compared for one body or parameter.
+pub const MAX_DIFF_STEPS: usize = 20_000;

@@ -1,5 +1,7 @@
 //! The importer on small documents, one quirk each, and on a folder of real ones.
 
+mod cases;
+mod diff;
 mod folder;
 mod hostile;
 mod import;

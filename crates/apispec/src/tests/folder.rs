@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Document, SpecError, load_named};
+use crate::{Document, SpecError, diff, load_named};
 
 #[derive(Default)]
 struct Counts {
@@ -63,6 +63,9 @@ fn check(root: &Path, file: &Path, counts: &mut Counts) -> Result<(), String> {
             counts.warned += usize::from(meant_to_fail);
             counts.operations += document.operations.len();
             counts.diagnostics += document.diagnostics.len();
+            if !diff(&document, &document).is_empty() {
+                return Err("it differs from itself".to_owned());
+            }
             if meant_to_fail && document.diagnostics.is_empty() {
                 return Err("nothing was found wrong with it".to_owned());
             }
