@@ -13,11 +13,13 @@ mod event;
 mod fold;
 mod map;
 mod offer;
+mod read;
 mod recover;
 mod seal;
 mod seals;
 mod segment;
 mod shared;
+mod verify;
 mod writer;
 
 use std::io;
@@ -31,9 +33,11 @@ use keytoll_domain::time::Timestamp;
 use tokio::runtime::Handle;
 
 pub use event::{Charge, End, Event, SLOT_BYTES};
+pub use read::{Call, read};
 pub use recover::{Recovery, node};
 pub use segment::SegmentId;
 pub use shared::Stats;
+pub use verify::{Problem, Report, verify};
 pub use writer::{Full, Writer};
 
 use crate::ports::UsageSink;
@@ -65,6 +69,8 @@ pub struct Options {
     /// Keep events at least this long (the longest window or more), within `max_bytes`.
     pub retain_secs: i64,
     pub clock: Clock,
+    /// Before the first new try of an offer; tests shorten it.
+    first_pause: Duration,
     allocate: Arc<Allocate>,
 }
 
@@ -83,6 +89,7 @@ impl Options {
             max_bytes: MAX_BYTES,
             retain_secs: RETAIN_DAYS * 86_400,
             clock,
+            first_pause: Duration::from_millis(100),
             allocate: Arc::new(segment::allocate),
         }
     }
@@ -142,15 +149,15 @@ impl Journal {
     /// `handle` is the runtime, with timers, that the sink runs on; never a gateway core's.
     /// A full disk is no error here: the writers are not ready until there is space.
     pub fn open(
-        options: Options,
+        options: &Options,
         sink: Arc<dyn UsageSink>,
         handle: Handle,
     ) -> Result<Opened, OpenError> {
-        let recovered = recover::recover(&options)?;
+        let recovered = recover::recover(options)?;
         let shared = Arc::new(Shared::new(&recovered, options.sealed_through));
-        let (sealer, ends) = Sealer::new(&options, recovered.state, shared.clone());
+        let (sealer, ends) = Sealer::new(options, recovered.state, shared.clone());
         let sealer = spawn("journal-seal", move || sealer.run());
-        let offerer = Offerer::new(&options, shared.clone(), sink, handle);
+        let offerer = Offerer::new(options, shared.clone(), sink, handle);
         let threads = sealer.and_then(|sealer| {
             let thread = sealer.thread().clone();
             Ok((thread, vec![sealer, spawn("journal-offer", move || offerer.run())?]))

@@ -21,7 +21,7 @@ pub(super) fn billed_units(charge: &Charge) -> u64 {
 }
 
 #[derive(Default)]
-struct Calls {
+struct Sum {
     calls: u64,
     successes: u64,
     units: u64,
@@ -31,7 +31,7 @@ struct Calls {
 /// Sums of charges; ordered maps, so that rows come out in one order.
 #[derive(Default)]
 struct Sums {
-    usage: BTreeMap<(KeyId, Day, OperationKey, Environment), Calls>,
+    usage: BTreeMap<(KeyId, Day, OperationKey, Environment), Sum>,
     periods: Periods,
     touches: BTreeMap<KeyId, (Timestamp, u64)>,
 }

@@ -18,7 +18,6 @@ use super::segment::{Segment, SegmentId, decoded};
 use super::shared::Shared;
 use crate::ports::{PortError, UsageSink};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A sink that does not answer within this time is asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,6 +64,7 @@ pub(super) struct Offerer {
     sink: Arc<dyn UsageSink>,
     handle: Handle,
     ranges: Ranges,
+    first_pause: Duration,
 }
 
 impl Offerer {
@@ -75,12 +75,13 @@ impl Offerer {
         handle: Handle,
     ) -> Self {
         let (dir, node) = (options.dir.clone(), options.node.clone());
-        Self { ranges: Ranges::new(&dir), dir, node, shared, sink, handle }
+        let (ranges, first_pause) = (Ranges::new(&dir), options.first_pause);
+        Self { dir, node, shared, sink, handle, ranges, first_pause }
     }
 
     pub(super) fn run(mut self) {
         let mut refused = Vec::new();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = self.first_pause;
         let mut taken = self.shared.taken();
         while let Some(sealed) = self.shared.wait_sealed(taken) {
             let tried = self.offer_through(&mut taken, sealed, &mut refused, &mut pause);
@@ -91,7 +92,7 @@ impl Offerer {
             self.shared.counters.offer_failures.fetch_add(1, Ordering::Relaxed);
             // Said once per outage, and again each time the pause is at its longest for errors that
             // will not heal by themselves.
-            if pause == FIRST_PAUSE || reason.is_lasting() {
+            if pause == self.first_pause || reason.is_lasting() {
                 tracing::error!(%reason, sequence = taken + 1, "a sealed batch is not taken; it is offered again");
             }
             if self.shared.pause(pause) {
@@ -118,7 +119,7 @@ impl Offerer {
             let batch = self.batch(&record, &previous, refused.clone())?;
             self.offer(&batch)?;
             refused.clear();
-            *pause = FIRST_PAUSE;
+            *pause = self.first_pause;
             previous = record.sha256;
             *taken = record.sequence;
             let bytes = u64::from(record.count) * SLOT_BYTES as u64;

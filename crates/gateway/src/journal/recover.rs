@@ -46,13 +46,12 @@ pub(super) struct Recovered {
 /// made when absent.
 pub fn node(dir: &Path, candidate: &str) -> io::Result<String> {
     fs::create_dir_all(dir)?;
-    let path = dir.join(NODE_FILE);
-    match fs::read_to_string(&path) {
-        Ok(name) => return valid_node(name.trim_end()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Err(_) => {}
+    match known_node(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        known => return known,
     }
     let name = valid_node(candidate)?;
+    let path = dir.join(NODE_FILE);
     let unfinished = path.with_extension("new");
     let mut file = File::create(&unfinished)?;
     file.write_all(name.as_bytes())?;
@@ -60,6 +59,11 @@ pub fn node(dir: &Path, candidate: &str) -> io::Result<String> {
     fs::rename(unfinished, path)?;
     segment::sync_dir(dir)?;
     Ok(name)
+}
+
+/// The name of a node that exists.
+pub(super) fn known_node(dir: &Path) -> io::Result<String> {
+    valid_node(fs::read_to_string(dir.join(NODE_FILE))?.trim_end())
 }
 
 fn valid_node(name: &str) -> io::Result<String> {

@@ -61,7 +61,7 @@ impl Live {
 
 /// One core's segments and the channels to its writer.
 struct Core {
-    core: u32,
+    index: u32,
     next_number: u64,
     line: Arc<Line>,
     fresh: SyncSender<Fresh>,
@@ -109,7 +109,7 @@ impl Sealer {
         let slots = options.slots_per_segment();
         let mut cores = Vec::new();
         let mut ends = Vec::new();
-        for (core, next_number) in (0..options.cores).zip(state.next_numbers) {
+        for (index, next_number) in (0..options.cores).zip(state.next_numbers) {
             let line = Arc::new(Line::default());
             let (fresh_in, fresh_out) = sync_channel(1);
             let (retired_in, retired_out) = sync_channel(2);
@@ -117,7 +117,7 @@ impl Sealer {
             let (fresh, retired) = (fresh_out, retired_in);
             ends.push(WriterEnd { reserve, line: line.clone(), fresh, retired });
             let (fresh, retired) = (fresh_in, retired_out);
-            cores.push(Core { core, next_number, line, fresh, retired, live: VecDeque::new() });
+            cores.push(Core { index, next_number, line, fresh, retired, live: VecDeque::new() });
         }
         let mut sealer = Self {
             dir: options.dir.clone(),
@@ -185,7 +185,7 @@ impl Sealer {
         self.make_room()?;
         let now = (self.clock)();
         let core = &mut self.cores[index];
-        let id = SegmentId { core: core.core, number: core.next_number };
+        let id = SegmentId { core: core.index, number: core.next_number };
         let allocate = &*self.allocate;
         let (segment, mapping) = Segment::create(&self.dir, id, self.slots, now, allocate)?;
         core.next_number += 1;

@@ -91,7 +91,8 @@ pub(super) fn chain(previous: &Hash, slots: &[u8]) -> Hash {
 }
 
 pub(super) fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Appends; there is one per node.

@@ -62,7 +62,7 @@ pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 }
 
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
-    let zeros = [0; 64 * 1024];
+    let zeros = [0; 8 * 1024];
     let mut done = 0;
     while done < bytes {
         let rest = usize::try_from(bytes - done).unwrap_or(usize::MAX).min(zeros.len());

@@ -19,7 +19,7 @@ use crate::ports::{BoxFuture, PortError, Taken, UsageSink};
 
 pub(crate) const START: Timestamp = Timestamp(1_764_000_000_000_000);
 /// Far more than any step takes: reaching it is a failure.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
@@ -35,18 +35,28 @@ impl Folder {
         Self(path)
     }
 
-    /// What a kill at this instant would leave: files are copied one after another, each as it is.
+    /// What a kill at this instant would leave, but for the time that copying takes. The seals are
+    /// copied first: what they name is then already in the segments.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();
-        // Segments first: a seal's events are on disk before the seal is.
-        let mut paths: Vec<_> = fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().path()).collect();
-        paths.sort_by_key(|path| path.ends_with("seals"));
-        paths.reverse();
-        for path in paths {
-            // A segment may be renamed or removed in between, as by retention.
-            drop(fs::copy(&path, copy.0.join(path.file_name().unwrap())));
+        fs::copy(self.0.join("seals"), copy.0.join("seals")).unwrap();
+        fs::copy(self.0.join("node"), copy.0.join("node")).unwrap();
+        for entry in fs::read_dir(&self.0).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some() {
+                // One that is being made may be renamed in between.
+                drop(fs::copy(&path, copy.0.join(path.file_name().unwrap())));
+            }
         }
         copy
+    }
+
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let paths = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<_> =
+            paths.filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
+        paths.sort();
+        paths
     }
 }
 
@@ -141,21 +151,22 @@ impl Rig {
         let clock = Arc::new(move || Timestamp(now.load(Ordering::Acquire)));
         let name = node(dir, "node-a").unwrap();
         let mut options = Options::new(dir.to_owned(), name, cores, self.store.through(), clock);
-        options.interval = Duration::from_secs(3600);
+        options.interval = Duration::from_hours(1);
+        options.first_pause = Duration::from_millis(1);
         options.segment_bytes = 96 * 65;
         options
     }
 
-    pub(crate) fn open_with(&self, options: Options) -> Opened {
+    pub(crate) fn open_with(&self, options: &Options) -> Opened {
         Journal::open(options, self.store.clone(), self.runtime.handle().clone()).unwrap()
     }
 
-    pub(crate) fn try_open(&self, options: Options) -> Result<Opened, crate::journal::OpenError> {
+    pub(crate) fn try_open(&self, options: &Options) -> Result<Opened, crate::journal::OpenError> {
         Journal::open(options, self.store.clone(), self.runtime.handle().clone())
     }
 
     pub(crate) fn open(&self, folder: &Folder) -> Opened {
-        self.open_with(self.options(&folder.0, 1))
+        self.open_with(&self.options(&folder.0, 1))
     }
 }
 

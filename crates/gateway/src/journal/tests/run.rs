@@ -1,13 +1,26 @@
 //! Runs without accidents.
 
-use super::rig::{Folder, LONG, Rig, call, end_of};
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use keytoll_domain::ledger::RefusedRow;
+
+use super::rig::{Folder, LONG, Rig, START, Store, call, end_of};
+use crate::journal::{Charge, Closed, Full, Journal, Writer, node};
+
+/// As the gateway does after a 503, but at once: the sealing thread has been woken for a segment.
+fn charge_patiently(writer: &mut Writer, charge: &Charge) {
+    while writer.charge(charge) == Err(Full) {
+        thread::yield_now();
+    }
+}
 
 #[test]
 fn settle_hands_every_call_to_the_sink_once() {
     let (folder, rig) = (Folder::new(), Rig::new());
     let mut opened = rig.open(&folder);
     for n in 0..40 {
-        opened.writers[0].charge(&call(1, n)).unwrap();
+        charge_patiently(&mut opened.writers[0], &call(1, n));
         opened.writers[0].end(&end_of(&call(1, n)));
         if n % 7 == 0 {
             assert!(opened.journal.settle(LONG));
@@ -16,4 +29,123 @@ fn settle_hands_every_call_to_the_sink_once() {
     assert!(opened.journal.settle(LONG));
     assert_eq!((rig.store.calls(), rig.store.units()), (40, 40));
     assert_eq!(opened.journal.stats().waiting_bytes, 0);
+}
+
+#[test]
+fn writers_of_several_cores_lose_nothing_while_segments_change_under_them() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let opened = rig.open_with(&rig.options(&folder.0, 3));
+    thread::scope(|scope| {
+        for (core, mut writer) in (0..).zip(opened.writers) {
+            scope.spawn(move || {
+                (0..2000).for_each(|n| charge_patiently(&mut writer, &call(core, n)));
+            });
+        }
+        for _ in 0..20 {
+            opened.journal.sync_now().unwrap();
+        }
+    });
+    assert!(opened.journal.settle(LONG));
+    assert_eq!(rig.store.units(), 6000);
+    let stats = opened.journal.stats();
+    assert_eq!((stats.bad_slots, stats.bad_seals), (0, 0));
+    assert!(stats.segments > 90, "6000 events in segments of 64");
+}
+
+#[test]
+fn sink_failures_delay_a_batch_and_never_change_it() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    rig.store.failures.store(2, Ordering::Release);
+    rig.store.lost_answers.store(1, Ordering::Release);
+    for n in 0..10 {
+        opened.writers[0].charge(&call(1, n)).unwrap();
+        opened.journal.sync_now().unwrap();
+    }
+    assert!(opened.journal.settle(LONG));
+    assert_eq!((rig.store.calls(), rig.store.through()), (10, 10));
+    assert_eq!(opened.journal.stats().offer_failures, 3);
+    same_seal_every_time(&rig.store);
+}
+
+pub(super) fn same_seal_every_time(store: &Store) {
+    let seals = store.seals();
+    for offer in store.offers.lock().unwrap().iter() {
+        let place = usize::try_from(offer.sequence - 1).unwrap();
+        assert_eq!(*offer, seals[place]);
+    }
+}
+
+#[test]
+fn close_syncs_seals_and_offers_what_is_left() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    opened.writers[0].charge(&call(1, 1)).unwrap();
+    assert_eq!(opened.journal.close(LONG), Closed { sealed_through: 1, taken_through: 1 });
+    assert_eq!(rig.store.calls(), 1);
+}
+
+#[test]
+fn close_gives_up_on_a_sink_that_is_away_and_the_next_run_offers_again() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    rig.store.failures.store(u32::MAX, Ordering::Release);
+    opened.writers[0].charge(&call(1, 1)).unwrap();
+    let closed = opened.journal.close(std::time::Duration::from_millis(1));
+    assert_eq!(closed, Closed { sealed_through: 1, taken_through: 0 });
+    rig.store.failures.store(0, Ordering::Release);
+    let again = rig.open(&folder);
+    assert_eq!((again.unfolded.len(), again.unfolded[0].units), (1, 1));
+    assert!(again.journal.settle(LONG));
+    assert_eq!(rig.store.calls(), 1);
+    same_seal_every_time(&rig.store);
+}
+
+#[test]
+fn refused_rows_travel_with_the_next_batch() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    let row =
+        |count| RefusedRow { key: None, day: START.day(), code: "rate_limited".into(), count };
+    opened.journal.refused(vec![row(2)]);
+    opened.journal.refused(vec![row(3)]);
+    opened.writers[0].charge(&call(1, 1)).unwrap();
+    assert!(opened.journal.settle(LONG));
+    assert_eq!(rig.store.batches.lock().unwrap()[&1].refused, [row(5)]);
+}
+
+#[test]
+fn replay_gives_newer_charges_in_order_of_admission() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open_with(&rig.options(&folder.0, 2));
+    for n in 0..20 {
+        opened.writers[usize::from(n % 2 == 0)].charge(&call(1, 40 - n)).unwrap();
+        if n == 9 {
+            opened.journal.sync_now().unwrap();
+            rig.advance(1);
+        }
+    }
+    drop(opened);
+    let opened = rig.open(&folder);
+    let mut seen = Vec::new();
+    let since = START.plus_micros(25);
+    opened.journal.replay(since, |charge| seen.push(charge.at.0 - START.0)).unwrap();
+    assert_eq!(seen, (31..=40).chain(26..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn node_keeps_the_first_name_and_refuses_an_odd_one() {
+    let folder = Folder::new();
+    assert!(node(&folder.0, "a/b").is_err());
+    assert_eq!(node(&folder.0, "one").unwrap(), "one");
+    assert_eq!(node(&folder.0, "two").unwrap(), "one");
+}
+
+/// The proxy moves writers to its cores' threads and shares the handle.
+const fn _bounds() {
+    const fn send<T: Send>() {}
+    const fn sync<T: Sync>() {}
+    send::<Writer>();
+    send::<Journal>();
+    sync::<Journal>();
 }
