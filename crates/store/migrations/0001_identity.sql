@@ -63,7 +63,9 @@ CREATE TABLE keys (
     disabled_at BIGINT,
     revoked_at BIGINT,
     created_at BIGINT NOT NULL,
-    imported BIGINT NOT NULL
+    imported BIGINT NOT NULL,
+    -- Set by a roll with a grace period: the key still works, but no longer counts against the cap.
+    replaced_by TEXT
 );
 CREATE UNIQUE INDEX keys_hash ON keys (hash);
 CREATE INDEX keys_partner ON keys (partner_id, id);

@@ -13,6 +13,8 @@ pub struct KeyWithTotals {
     pub key: Key,
     pub total_requests: u64,
     pub last_used_at: Option<Timestamp>,
+    /// The key that follows this one after a roll with a grace period.
+    pub replaced_by: Option<KeyId>,
 }
 
 statements! { "keys";
@@ -40,9 +42,12 @@ statements! { "keys";
         WHERE k.partner_id = $1 AND k.subscription_id = $2 AND k.name = $3 \
         AND k.environment = $4 AND k.revoked_at IS NULL ORDER BY k.id";
     COUNT_ACTIVE = "SELECT COUNT(*) AS active FROM keys \
-        WHERE partner_id = $1 AND revoked_at IS NULL AND imported = 0";
+        WHERE partner_id = $1 AND revoked_at IS NULL AND imported = 0 AND replaced_by IS NULL";
+    COUNT_REPLACED = "SELECT COUNT(*) AS replaced FROM keys WHERE partner_id = $1 \
+        AND revoked_at IS NULL AND replaced_by IS NOT NULL AND expires_at > $2";
     REVOKE = "UPDATE keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-    SET_EXPIRY = "UPDATE keys SET expires_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+    REPLACE = "UPDATE keys SET expires_at = $2, replaced_by = $3 \
+        WHERE id = $1 AND revoked_at IS NULL AND replaced_by IS NULL";
     SET_DISABLED = "UPDATE keys SET disabled_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
 
@@ -111,7 +116,7 @@ pub async fn key_same_name(tx: &mut Tx, like: &Key) -> Result<Vec<Key>> {
     query.text(like.environment.as_str()).all(key).await
 }
 
-/// What the cap counts: not revoked and not imported; expired ones count.
+/// What the cap counts: not revoked, not imported, not replaced; expired ones count.
 pub async fn key_count_active(tx: &mut Tx, partner: PartnerId) -> Result<u64> {
     let count = tx.query(COUNT_ACTIVE).text(partner).one(|row| row.count("active")).await?;
     Ok(count.unwrap_or_default())
@@ -122,8 +127,21 @@ pub async fn key_revoke(tx: &mut Tx, id: KeyId, at: Timestamp) -> Result<bool> {
     Ok(tx.query(REVOKE).text(id).time(at).execute().await? == 1)
 }
 
-pub async fn key_set_expiry(tx: &mut Tx, id: KeyId, at: Timestamp) -> Result<bool> {
-    Ok(tx.query(SET_EXPIRY).text(id).time(at).execute().await? == 1)
+/// Keys in the grace period of a roll.
+pub async fn key_count_replaced(tx: &mut Tx, partner: PartnerId, now: Timestamp) -> Result<u64> {
+    let query = tx.query(COUNT_REPLACED).text(partner).time(now);
+    Ok(query.one(|row| row.count("replaced")).await?.unwrap_or_default())
+}
+
+/// Lets a key work until `expires_at` beside its successor. False when it is revoked or replaced already.
+pub async fn key_replace(
+    tx: &mut Tx,
+    id: KeyId,
+    expires_at: Timestamp,
+    successor: KeyId,
+) -> Result<bool> {
+    let query = tx.query(REPLACE).text(id).time(expires_at).text(successor);
+    Ok(query.execute().await? == 1)
 }
 
 pub async fn key_set_disabled(tx: &mut Tx, id: KeyId, at: Option<Timestamp>) -> Result<bool> {
@@ -135,6 +153,7 @@ fn with_totals(row: &Row) -> Result<KeyWithTotals> {
         key: key(row)?,
         total_requests: row.count("total_requests")?,
         last_used_at: row.time_or_null("last_used_at")?,
+        replaced_by: row.parse_or_null("replaced_by")?,
     })
 }
 

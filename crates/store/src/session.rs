@@ -11,7 +11,6 @@ statements! { "sessions";
     INSERT = "INSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)";
     USER = "SELECT user_id FROM sessions WHERE hash = $1 AND expires_at > $2";
     DELETE = "DELETE FROM sessions WHERE hash = $1";
-    DELETE_OF_USER = "DELETE FROM sessions WHERE user_id = $1";
     PRUNE = "DELETE FROM sessions WHERE expires_at <= $1";
 }
 
@@ -33,12 +32,6 @@ pub async fn session_user(tx: &mut Tx, hash: KeyHash, now: Timestamp) -> Result<
 
 pub async fn session_delete(tx: &mut Tx, hash: KeyHash) -> Result<()> {
     tx.query(DELETE).hash(hash).execute().await?;
-    Ok(())
-}
-
-/// Signs a user out everywhere, as a new password must.
-pub async fn session_delete_of_user(tx: &mut Tx, user: UserId) -> Result<()> {
-    tx.query(DELETE_OF_USER).text(user).execute().await?;
     Ok(())
 }
 

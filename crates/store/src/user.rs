@@ -34,7 +34,6 @@ statements! { "users";
         VALUES ($1, $2, $3, $4, $5)";
     BY_ID = "SELECT id, email, password_hash, staff_role, created_at FROM users WHERE id = $1";
     BY_EMAIL = "SELECT id, email, password_hash, staff_role, created_at FROM users WHERE email = $1";
-    SET_STAFF = "UPDATE users SET password_hash = $2, staff_role = $3 WHERE id = $1";
 }
 
 /// Conflict `users_email` when the address is taken.
@@ -50,17 +49,6 @@ pub async fn user_by_id(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
 
 pub async fn user_by_email(tx: &mut Tx, email: &str) -> Result<Option<User>> {
     tx.query(BY_EMAIL).text(email).one(user).await
-}
-
-/// Sets the password and the staff role of a user.
-pub async fn user_set_staff(
-    tx: &mut Tx,
-    id: UserId,
-    password_hash: &str,
-    role: StaffRole,
-) -> Result<()> {
-    tx.query(SET_STAFF).text(id).text(password_hash).text(role.as_str()).execute().await?;
-    Ok(())
 }
 
 fn user(row: &Row) -> Result<User> {
