@@ -8,7 +8,8 @@ use std::sync::Arc;
 use keytoll_domain::key::ACTIVE_KEYS_PER_PARTNER;
 use keytoll_domain::key_format::DEFAULT_BRAND;
 use keytoll_domain::time::Timestamp;
-use keytoll_store::Db;
+use keytoll_store::{Db, StoreError, Tx};
+use tokio::sync::Notify;
 
 use crate::password::Passwords;
 use crate::throttle::Throttle;
@@ -56,6 +57,8 @@ pub struct Ctx {
     pub settings: Arc<Settings>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) throttle: Arc<Throttle>,
+    /// Rung when a gateway of this process has applied a change, so that receipts need not wait for a tick.
+    pub(crate) applied: Arc<Notify>,
 }
 
 impl Ctx {
@@ -74,11 +77,19 @@ impl Ctx {
             settings: Arc::new(settings),
             passwords: Arc::default(),
             throttle: Arc::default(),
+            applied: Arc::default(),
         }
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Commits a transaction that appended to the feed, then wakes the gateways.
+    pub(crate) async fn publish(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await?;
+        self.wake.wake();
+        Ok(())
     }
 
     /// `N` fresh random bytes, as for an id or a secret.

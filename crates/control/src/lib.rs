@@ -9,13 +9,21 @@ pub mod audit;
 pub mod catalog;
 pub mod ctx;
 pub mod fault;
+pub mod feed;
+pub mod keys;
 pub mod page;
+pub mod partners;
 mod password;
 pub mod plans;
 pub mod products;
+pub mod receipts;
+pub mod staff;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 mod throttle;
+pub mod tokens;
+pub mod users;
 
 pub use actor::{Actor, Denied, Who};
 pub use ctx::{Clock, Ctx, Entropy, Settings, Wake};

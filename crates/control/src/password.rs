@@ -3,6 +3,7 @@
 //! Hashing takes tens of milliseconds and 19 MiB on purpose, so it runs on blocking threads, a few at a time;
 //! a flood of log-ins queues here instead of taking the memory of the machine.
 
+use std::fmt;
 use std::sync::Arc;
 
 use argon2::Argon2;
@@ -16,6 +17,28 @@ const CONCURRENT: usize = 4;
 const WAITING: usize = 64;
 pub(crate) const PASSWORD_MIN_CHARS: usize = 10;
 pub(crate) const PASSWORD_MAX_CHARS: usize = 200;
+
+/// A password in the clear, on its way to being hashed. `Debug` hides it.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Whether its length is within the bounds; what is in it is the owner's business.
+    pub(crate) fn is_acceptable(&self) -> bool {
+        let count = self.0.chars().take(PASSWORD_MAX_CHARS + 1).count();
+        (PASSWORD_MIN_CHARS..=PASSWORD_MAX_CHARS).contains(&count)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
 
 /// Too many log-ins at once, or the hash function failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +57,9 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    pub(crate) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, Busy> {
+    pub(crate) async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<String, Busy> {
         self.run(move || {
-            let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+            let hash = Argon2::default().hash_password_with_salt(password.0.as_bytes(), &salt);
             hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Busy)
         })
         .await?
@@ -46,15 +69,15 @@ impl Passwords {
     /// done and the answer is no, so that the time of an answer does not tell who has an account.
     pub(crate) async fn verify(
         &self,
-        password: String,
+        password: Password,
         hash: Option<String>,
     ) -> Result<bool, Busy> {
         self.run(move || {
             let argon2 = Argon2::default();
             match hash.as_deref().map(PasswordHash::new) {
-                Some(Ok(hash)) => argon2.verify_password(password.as_bytes(), &hash).is_ok(),
+                Some(Ok(hash)) => argon2.verify_password(password.0.as_bytes(), &hash).is_ok(),
                 Some(Err(_)) | None => {
-                    let hash = argon2.hash_password_with_salt(password.as_bytes(), &[0; 16]);
+                    let hash = argon2.hash_password_with_salt(password.0.as_bytes(), &[0; 16]);
                     let _same_work: Result<PasswordHash, _> = hash;
                     false
                 }
@@ -83,13 +106,17 @@ impl Passwords {
 mod tests {
     use super::*;
 
+    fn word(text: &str) -> Password {
+        Password::new(text.into())
+    }
+
     #[tokio::test]
     async fn a_password_is_verified_against_its_own_hash_only() {
         let passwords = Passwords::default();
-        let hash = passwords.hash("correct horse".into(), [7; 16]).await.unwrap();
+        let hash = passwords.hash(word("correct horse"), [7; 16]).await.unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await, Ok(true));
-        assert_eq!(passwords.verify("wrong horse".into(), Some(hash)).await, Ok(false));
-        assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(false));
+        assert_eq!(passwords.verify(word("correct horse"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.verify(word("wrong horse"), Some(hash)).await, Ok(false));
+        assert_eq!(passwords.verify(word("correct horse"), None).await, Ok(false));
     }
 }

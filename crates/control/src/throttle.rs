@@ -13,6 +13,7 @@ const WINDOW_MICROS: i64 = 15 * 60 * MICROS_PER_SECOND;
 /// Failures allowed per window for one e-mail address and for one network address.
 const FAILURES_PER_EMAIL: u32 = 10;
 const FAILURES_PER_ADDRESS: u32 = 100;
+const SIGN_UPS_PER_ADDRESS: u32 = 200;
 /// Subjects remembered; when so many are active, new ones are refused until some have aged.
 const SUBJECTS_MAX: usize = 100_000;
 
@@ -30,6 +31,8 @@ pub(crate) struct Throttle(Mutex<HashMap<Box<str>, Failures>>);
 pub(crate) enum Subject<'a> {
     Email(&'a str),
     Address(&'a str),
+    /// Sign-ups from a network address; these are never taken back.
+    SignUp(&'a str),
 }
 
 impl Subject<'_> {
@@ -37,6 +40,7 @@ impl Subject<'_> {
         match self {
             Self::Email(_) => FAILURES_PER_EMAIL,
             Self::Address(_) => FAILURES_PER_ADDRESS,
+            Self::SignUp(_) => SIGN_UPS_PER_ADDRESS,
         }
     }
 
@@ -44,6 +48,7 @@ impl Subject<'_> {
         match self {
             Self::Email(text) => format!("e {text}").into(),
             Self::Address(text) => format!("a {text}").into(),
+            Self::SignUp(text) => format!("s {text}").into(),
         }
     }
 }

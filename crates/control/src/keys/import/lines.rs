@@ -1,0 +1,151 @@
+//! One line of an import: a key, a SHA-256 of one in hexadecimal or base64, or a JSON object.
+//!
+//! Messages never contain any part of a line.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keytoll_domain::catalog::KEY_RATE_MAX;
+use keytoll_domain::key::{Environment, KeyHash, SECRET_MAX_LEN};
+use keytoll_domain::scope::{self, is_scope};
+use keytoll_domain::time::Timestamp;
+use serde::Deserialize;
+
+use crate::text::plain_name;
+
+const KEY_MIN_LEN: usize = 16;
+const PREFIX_LEN: usize = 8;
+const PREFIX_MAX_LEN: usize = 32;
+const SCOPES_MAX: usize = 100;
+/// Shown for a hash that came without the visible part of its key.
+const UNKNOWN_PREFIX: &str = "imported";
+
+type Message = &'static str;
+
+pub(super) struct Line {
+    pub(super) hash: KeyHash,
+    pub(super) prefix: String,
+    pub(super) name: Option<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) environment: Environment,
+    pub(super) rate_limit_per_minute: Option<u64>,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    key: Option<String>,
+    hash: Option<String>,
+    hash_kind: Option<String>,
+    prefix: Option<String>,
+    name: Option<String>,
+    scopes: Option<Vec<String>>,
+    environment: Option<String>,
+    rate_limit_per_minute: Option<u64>,
+    expires_at: Option<String>,
+}
+
+pub(super) fn read_line(line: &str) -> Result<Line, Message> {
+    if line.starts_with('{') {
+        let object: Object = serde_json::from_str(line).map_err(|_| {
+            "not a JSON object of key or hash, hash_kind, prefix, name, scopes, environment, \
+             rate_limit_per_minute, expires_at"
+        })?;
+        return from_object(object);
+    }
+    if is_bcrypt(line) {
+        return Err(BCRYPT);
+    }
+    let (hash, prefix) = match parse_hash(line) {
+        Some(hash) => (hash, UNKNOWN_PREFIX.to_owned()),
+        None => of_key(line)?,
+    };
+    Ok(Line {
+        hash,
+        prefix,
+        name: None,
+        scopes: vec![scope::ALL.to_owned()],
+        environment: Environment::Live,
+        rate_limit_per_minute: None,
+        expires_at: None,
+    })
+}
+
+const BCRYPT: Message = "bcrypt hashes cannot be imported yet: give the keys, or their SHA-256";
+
+fn from_object(object: Object) -> Result<Line, Message> {
+    let (hash, own_prefix) = match (&object.key, &object.hash) {
+        (Some(key), None) if object.hash_kind.is_none() => of_key(key)?,
+        (None, Some(hash)) => {
+            let hash = of_hash(hash, object.hash_kind.as_deref())?;
+            (hash, UNKNOWN_PREFIX.to_owned())
+        }
+        (Some(_), None) => return Err("hash_kind goes with hash, not with key"),
+        _ => return Err("give either key or hash"),
+    };
+    let scopes = object.scopes.unwrap_or_else(|| vec![scope::ALL.to_owned()]);
+    if scopes.is_empty() || scopes.len() > SCOPES_MAX || !scopes.iter().all(|own| is_scope(own)) {
+        return Err("scopes: 1 to 100 scopes");
+    }
+    let rate = object.rate_limit_per_minute;
+    if rate.is_some_and(|rate| !(1..=KEY_RATE_MAX).contains(&rate)) {
+        return Err("rate_limit_per_minute: 1 to 1000000000, or absent");
+    }
+    let environment =
+        object.environment.as_deref().map_or(Some(Environment::Live), Environment::parse);
+    let expires_at = object.expires_at.as_deref().map(str::parse::<Timestamp>).transpose();
+    let name = object.name.as_deref().map(plain_name).transpose();
+    Ok(Line {
+        hash,
+        prefix: object.prefix.map_or(Ok(own_prefix), given_prefix)?,
+        name: name.map_err(|_| "name: 1 to 100 characters on one line")?,
+        scopes,
+        environment: environment.ok_or("environment: live or test")?,
+        rate_limit_per_minute: rate,
+        expires_at: expires_at.map_err(|_| "expires_at: a time like 2026-11-30T12:00:00Z")?,
+    })
+}
+
+fn of_hash(text: &str, kind: Option<&str>) -> Result<KeyHash, Message> {
+    match kind {
+        _ if is_bcrypt(text) => Err(BCRYPT),
+        None | Some("sha256") => parse_hash(text)
+            .ok_or("hash: a SHA-256 has 64 hexadecimal digits, or 44 characters of base64"),
+        Some("bcrypt") => Err(BCRYPT),
+        Some(_) => Err("hash_kind: sha256"),
+    }
+}
+
+/// A key in the clear. Of what is too short to be secret, importing would make a hole.
+fn of_key(key: &str) -> Result<(KeyHash, String), Message> {
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible || !(KEY_MIN_LEN..=SECRET_MAX_LEN).contains(&key.len()) {
+        return Err("a key has 16 to 512 visible ASCII characters");
+    }
+    let shown = PREFIX_LEN.min(key.len() / 4);
+    Ok((KeyHash::of(key.as_bytes()), key[..shown].to_owned()))
+}
+
+fn given_prefix(text: String) -> Result<String, Message> {
+    let fits = !text.is_empty() && text.len() <= PREFIX_MAX_LEN;
+    if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err("prefix: 1 to 32 visible ASCII characters")
+    }
+}
+
+fn parse_hash(text: &str) -> Option<KeyHash> {
+    if let Some(hash) = KeyHash::from_hex(text) {
+        return Some(hash);
+    }
+    if text.len() != 44 {
+        return None;
+    }
+    let bytes = STANDARD.decode(text).ok()?;
+    bytes.try_into().ok().map(KeyHash)
+}
+
+fn is_bcrypt(text: &str) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|mark| text.starts_with(mark))
+}
