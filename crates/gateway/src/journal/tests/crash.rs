@@ -67,8 +67,10 @@ fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
 }
 
 fn kill(rig: &Rig, folder: &mut Folder, opened: Opened, kill: &Kill) -> Opened {
+    let through = rig.store.through();
     let left = folder.copy();
     drop(opened);
+    rig.store.rewind(through);
     tear_slot(&left, kill.torn_slot);
     let seals = left.0.join("seals");
     let length = fs::metadata(&seals).unwrap().len();
@@ -153,7 +155,7 @@ fn kill_under_load_keeps_all_that_was_answered() {
         });
         drop(opened.journal);
         let most: u64 = answered.iter().map(|n| n.load(Ordering::Acquire)).sum();
-        rig.store.batches.lock().unwrap().retain(|sequence, _| *sequence <= through);
+        rig.store.rewind(through);
         let opened = rig.open_with(&rig.options(&left.0, 2));
         assert!(opened.journal.settle(LONG));
         let units = rig.store.units();
@@ -171,7 +173,7 @@ fn pages_lost_with_the_power_cost_only_their_own_events() {
     drop(opened);
     write_at(&left.segments()[0], 10 * SLOT_BYTES, &[0; 3 * SLOT_BYTES]);
     write_at(&left.segments()[0], 20 * SLOT_BYTES + 40, &[0xff; 8]);
-    rig.store.batches.lock().unwrap().clear();
+    rig.store.rewind(0);
     let opened = rig.open(&left);
     assert_eq!((opened.recovery.late_events, opened.recovery.bad_slots), (46, 4));
     assert!(opened.journal.settle(LONG));
@@ -237,7 +239,7 @@ fn segments_of_cores_that_are_gone_are_still_counted() {
     }
     let left = folder.copy();
     drop(opened);
-    rig.store.batches.lock().unwrap().clear();
+    rig.store.rewind(0);
     let opened = rig.open(&left);
     assert!(opened.journal.settle(LONG));
     assert_eq!(rig.store.calls(), 3);

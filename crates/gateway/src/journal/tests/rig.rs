@@ -87,6 +87,13 @@ impl Store {
         self.batches.lock().unwrap().keys().last().copied().unwrap_or(0)
     }
 
+    /// Forgets what came after seal `through`: the journal went on while it was copied, and that copy
+    /// is what is left.
+    pub(crate) fn rewind(&self, through: u64) {
+        self.batches.lock().unwrap().retain(|sequence, _| *sequence <= through);
+        self.offers.lock().unwrap().retain(|offer| offer.sequence <= through);
+    }
+
     pub(crate) fn calls(&self) -> u64 {
         self.sum(|batch| batch.usage.iter().map(|row| row.calls).sum())
     }
