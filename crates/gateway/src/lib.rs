@@ -1,4 +1,41 @@
 //! Data plane: proxy, verification, limits, journal.
+//!
+//! [`start`] opens the listener; everything it decides by comes through the two ports of [`ports`], and everything it
+//! counted leaves through them. Nothing here can reach SQL or pages, and no request waits for either.
 
+mod access_log;
+mod admit;
+mod answer;
+mod auth;
+mod bits;
+mod call;
+mod cells;
+mod compile;
+mod core;
+mod credential;
+mod feed;
+mod gateway;
 pub mod journal;
+mod keytable;
+mod listener;
+mod metrics;
+mod options;
+mod own;
+mod path;
 pub mod ports;
+mod proxy;
+mod rebuild;
+mod request;
+mod route;
+mod upstream;
+mod usage;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use gateway::{Handle, StartError, Verifier, start};
+pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options};
+pub use route::RESERVED_PRODUCT_IDS;
+pub use upstream::{UpstreamUrlError, check_upstream_url};
+pub use verify::{KeyRef, Question, Verdict};

@@ -1,0 +1,149 @@
+//! From a key and what it asks for to a grant or a refusal. The proxy and every kind of verification pass here,
+//! so that they cannot disagree.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keytoll_domain::catalog::OperationKey;
+use keytoll_domain::decide::{CallFacts, KeyFacts, Route, authenticate, decide};
+use keytoll_domain::key::{Environment, KeyHash, SECRET_MAX_LEN};
+use keytoll_domain::key_format::may_be_a_key;
+use keytoll_domain::limits::{LimitName, Limited, Standings};
+use keytoll_domain::refusal::Refusal;
+use keytoll_domain::time::Timestamp;
+
+use crate::cells::{self, Admitted};
+use crate::journal::Charge;
+use crate::keytable::{KeyRecord, KeyTable};
+use crate::route::{Found, Place, ProductRoute};
+
+/// What a call asks for. Facts that are absent are not checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub now: Timestamp,
+    pub product: Option<&'a ProductRoute>,
+    pub found: Option<Found<'a>>,
+    pub address: Option<IpAddr>,
+    /// Whether the product must have a place for the key's environment.
+    pub proxied: bool,
+    /// Instead of what the operation costs.
+    pub units: Option<u32>,
+}
+
+/// A granted call: what the ledger and the limits know of it.
+#[derive(Clone)]
+pub(crate) struct Grant {
+    pub key: Arc<KeyRecord>,
+    pub at: Timestamp,
+    pub operation: OperationKey,
+    pub units: u32,
+    pub admitted: Admitted,
+}
+
+/// The key of a secret, past the 401 checks.
+pub(crate) fn known_key(
+    keys: &KeyTable,
+    brand: &str,
+    secret: &[u8],
+    now: Timestamp,
+) -> Result<Arc<KeyRecord>, Refusal> {
+    if secret.is_empty() || secret.len() > SECRET_MAX_LEN || !may_be_a_key(brand, secret) {
+        return Err(Refusal::KeyInvalid);
+    }
+    let key = keys.find(&KeyHash::of(secret)).ok_or(Refusal::KeyInvalid)?;
+    authenticate(&facts(&key, now), now)?;
+    Ok(key)
+}
+
+fn facts(key: &KeyRecord, now: Timestamp) -> KeyFacts<'_> {
+    key.facts(&key.subscription.state.load(), now)
+}
+
+/// Decides without the limits. Consumes nothing.
+pub(crate) fn judge(key: &KeyRecord, asked: &Asked<'_>) -> Result<(), Refusal> {
+    let state = key.subscription.state.load();
+    let mut call = CallFacts { address: asked.address, ..CallFacts::default() };
+    if let Some(product) = asked.product {
+        let absent = matches!(product.place(key.environment), Place::Absent);
+        call.environment_served = asked.proxied.then_some(!absent);
+        call.product_in_plan = Some(key.has_product(&state, product.index));
+    }
+    match asked.found {
+        None => {}
+        Some(Found::NoPath) => call.route = Some(Route::NoPath),
+        Some(Found::WrongMethod(_)) => call.route = Some(Route::WrongMethod),
+        Some(Found::Operation(operation)) => {
+            call.route = Some(Route::Operation);
+            call.operation_in_plan = Some(operation.plans.has(state.plan.index));
+            call.scopes = &operation.scopes;
+        }
+    }
+    decide(&key.facts(&state, asked.now), &call, asked.now)
+}
+
+/// Decides and takes the units from all limits, or from none.
+pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Refusal> {
+    judge(key, asked)?;
+    let (operation, units) = match (asked.found, asked.product) {
+        (Some(Found::Operation(operation)), _) => (operation.key, operation.units),
+        (_, Some(product)) => (product.no_operation, 1),
+        (_, None) => (OperationKey::NONE, 1),
+    };
+    let units = asked.units.unwrap_or(units);
+    let terms = key.terms(&key.subscription.state.load());
+    let subscription = key.subscription_cell();
+    match cells::admit(subscription, &key.cell, &terms, u64::from(units), asked.now) {
+        Ok(admitted) => Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted }),
+        Err(limited) => Err(refusal_of(limited)),
+    }
+}
+
+fn refusal_of(limited: Limited) -> Refusal {
+    match limited.name {
+        LimitName::Quota => Refusal::QuotaExceeded(limited),
+        LimitName::Second
+        | LimitName::Minute
+        | LimitName::Hour
+        | LimitName::Day
+        | LimitName::KeyMinute => Refusal::RateLimited(limited),
+    }
+}
+
+/// Where all limits of a key stand. Consumes nothing.
+pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
+    let terms = key.terms(&key.subscription.state.load());
+    cells::standings(key.subscription_cell(), &key.cell, &terms, now)
+}
+
+impl Grant {
+    /// The ledger's entry. Test calls are in it with no units charged.
+    pub(crate) fn charge(
+        &self,
+        status: u16,
+        charged: bool,
+        latency_micros: u32,
+        request: u128,
+    ) -> Charge {
+        let live = self.key.environment == Environment::Live;
+        Charge {
+            at: self.at,
+            key: self.key.id,
+            subscription: self.key.subscription.id,
+            period_start: self.admitted.period_start,
+            operation: self.operation,
+            environment: self.key.environment,
+            status,
+            units_admitted: self.units,
+            units_charged: if charged && live { self.units } else { 0 },
+            latency_micros,
+            request,
+            verification: false,
+        }
+    }
+
+    /// Gives the quota back; the places in the windows stay used.
+    pub(crate) fn refund(&self) {
+        let units = u64::from(self.units);
+        self.key.subscription_cell().refund(self.admitted.period_start, units);
+    }
+}

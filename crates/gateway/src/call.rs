@@ -1,0 +1,131 @@
+//! What must happen to a call however it ends: the charge, the end event, the line in the access log.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use keytoll_domain::catalog::Bill;
+use keytoll_domain::ledger::STATUS_CLIENT_GONE;
+use keytoll_domain::time::Timestamp;
+
+use crate::access_log::Line;
+use crate::admit::Grant;
+use crate::core::{Core, RequestId};
+use crate::journal::{End, Full};
+use crate::upstream::Upstream;
+use crate::upstream::exchange::Exchange;
+
+/// A request's beginnings, known before anything is decided.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub id: RequestId,
+    pub at: Timestamp,
+    pub peer: IpAddr,
+}
+
+/// A granted call until its answer's head. Dropped without an answer, it is a call whose client has gone: charged
+/// if a byte of it went upstream, recorded with 0 units otherwise.
+pub(crate) struct Call {
+    core: Rc<Core>,
+    start: Start,
+    pub grant: Grant,
+    bill: Bill,
+    /// The exchange with the upstream while the answer's head is awaited.
+    pub slot: Option<Exchange>,
+    done: bool,
+}
+
+impl Call {
+    pub(crate) fn new(core: Rc<Core>, start: &Start, grant: Grant, bill: Bill) -> Self {
+        Self { core, start: *start, grant, bill, slot: None, done: false }
+    }
+
+    /// The upstream answered. An error means that the answer must not leave.
+    pub(crate) fn charge(&mut self, status: u16) -> Result<(), Full> {
+        let charged = match self.bill {
+            Bill::All => true,
+            Bill::Success => (200..300).contains(&status),
+        };
+        self.record(status, charged)
+    }
+
+    /// There is no answer; the call is recorded with 0 units unless its client is the reason.
+    pub(crate) fn charge_failed(&mut self, status: u16) -> Result<(), Full> {
+        let sent = self.slot.as_ref().is_some_and(|exchange| exchange.sent);
+        self.record(status, status == STATUS_CLIENT_GONE && sent)
+    }
+
+    fn record(&mut self, status: u16, charged: bool) -> Result<(), Full> {
+        self.done = true;
+        let latency = micros_since(self.start.at, self.core.now());
+        let charge = self.grant.charge(status, charged, latency, self.start.id.0);
+        let written = self.core.writer.borrow_mut().charge(&charge);
+        if !charged || written.is_err() {
+            self.grant.refund();
+        }
+        written
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.done && self.charge_failed(STATUS_CLIENT_GONE).is_err() {
+            tracing::error!("no room in the journal for a call whose client has gone");
+        }
+    }
+}
+
+/// The end of an answer that streams through.
+pub(crate) struct Finish {
+    pub core: Rc<Core>,
+    pub upstream: Arc<Upstream>,
+    pub start: Start,
+    /// The journal has a charge to which the end belongs.
+    pub charged: bool,
+    pub line: Option<Box<Line>>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub aborted: bool,
+}
+
+impl Finish {
+    /// The answer is whole; its connection may serve another request if both sides have said everything.
+    pub(crate) fn complete(&mut self, exchange: Exchange, keep_alive: bool) {
+        self.aborted = false;
+        if keep_alive && exchange.is_complete() {
+            self.core.pool.give(&self.upstream, exchange.connection);
+        }
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if !self.charged && self.line.is_none() {
+            return;
+        }
+        let at = self.core.now();
+        let micros = micros_since(self.start.at, at);
+        if self.charged {
+            self.core.writer.borrow_mut().end(&End {
+                request: self.start.id.0,
+                at,
+                bytes_in: self.bytes_in,
+                bytes_out: self.bytes_out,
+                total_micros: micros,
+                aborted: self.aborted,
+            });
+        }
+        if let (Some(mut line), Some(log)) = (self.line.take(), &self.core.shared.log) {
+            line.micros = micros;
+            line.bytes_in = self.bytes_in;
+            line.bytes_out = self.bytes_out;
+            line.aborted = self.aborted;
+            log.write(*line);
+        }
+    }
+}
+
+/// A clock that stepped back counts as no time.
+pub(crate) fn micros_since(start: Timestamp, end: Timestamp) -> u32 {
+    u32::try_from(end.0.saturating_sub(start.0).max(0)).unwrap_or(u32::MAX)
+}

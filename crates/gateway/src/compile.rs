@@ -1,0 +1,263 @@
+//! From the control plane's records to the tables that requests read. Only the feed task writes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use keytoll_apispec::OperationMatcher;
+use keytoll_domain::catalog::{OperationKey, Plan, Product, UNITS_PER_CALL_MAX};
+use keytoll_domain::feed::{Changed, Snapshot};
+use keytoll_domain::ids::{PlanSlug, ProductId};
+use keytoll_domain::key::Key;
+use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
+use keytoll_domain::subscription::Subscription;
+use keytoll_domain::time::Timestamp;
+use keytoll_domain::user::{Token, TokenRole};
+
+use crate::cells::LazyCell;
+use crate::credential::KeyFrom;
+use crate::keytable::{KeyRecord, KeyTable, PlanRecord, SubscriptionState};
+use crate::route::{OperationRoute, Place, ProductRoute, Routes};
+use crate::upstream::Upstream;
+
+/// What requests read.
+#[derive(Default)]
+pub(crate) struct Tables {
+    pub keys: KeyTable,
+    pub routes: ArcSwap<Routes>,
+    scope_names: RwLock<Vec<Arc<str>>>,
+}
+
+/// What only the writer needs: the records as they came, and the numbers given to them.
+pub(crate) struct Compiler {
+    tables: Arc<Tables>,
+    products: BTreeMap<ProductId, Product>,
+    plans: BTreeMap<(PlanSlug, u32), (Plan, Arc<PlanRecord>)>,
+    product_indexes: HashMap<ProductId, u32>,
+    scope_indexes: HashMap<Arc<str>, ScopeIndex>,
+    scope_sets: HashMap<ScopeSet, Arc<ScopeSet>>,
+    routes_stale: bool,
+}
+
+impl Tables {
+    pub(crate) fn scope_name(&self, index: ScopeIndex) -> Option<Arc<str>> {
+        let names = self.scope_names.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(index.0 as usize).cloned()
+    }
+
+    /// Whether a set holds a scope given by name; a name that no record has is held by [`ScopeSet::All`] only.
+    pub(crate) fn holds_scope(&self, held: &ScopeSet, name: &str) -> bool {
+        if *held == ScopeSet::All {
+            return true;
+        }
+        let names = self.scope_names.read().unwrap_or_else(PoisonError::into_inner);
+        let index = names.iter().position(|known| **known == *name);
+        index
+            .and_then(|index| u32::try_from(index).ok())
+            .is_some_and(|index| held.holds(ScopeIndex(index)))
+    }
+}
+
+impl Compiler {
+    pub(crate) fn new(tables: Arc<Tables>) -> Self {
+        Self {
+            tables,
+            products: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            product_indexes: HashMap::new(),
+            scope_indexes: HashMap::new(),
+            scope_sets: HashMap::new(),
+            routes_stale: false,
+        }
+    }
+
+    pub(crate) fn load(&mut self, snapshot: Snapshot, now: Timestamp) {
+        for product in snapshot.products {
+            self.product(product);
+        }
+        for plan in snapshot.plans {
+            self.plan(plan);
+        }
+        for subscription in &snapshot.subscriptions {
+            self.subscription(subscription);
+        }
+        for key in snapshot.keys {
+            self.key(key, now);
+        }
+        for token in &snapshot.tokens {
+            self.token(token);
+        }
+        self.publish();
+    }
+
+    /// Takes one change. Routes become visible with [`Self::publish`], everything else at once.
+    pub(crate) fn apply(&mut self, change: Changed, now: Timestamp) {
+        match change {
+            Changed::Product(product) => self.product(*product),
+            Changed::Plan(plan) => self.plan(*plan),
+            Changed::Subscription(subscription) => {
+                // A plan of this batch must be in the routes before a subscription points at it.
+                self.publish();
+                self.subscription(&subscription);
+            }
+            Changed::Key(key) => self.key(*key, now),
+            Changed::Token(token) => self.token(&token),
+        }
+    }
+
+    /// Makes changed products and plans visible to every core.
+    pub(crate) fn publish(&mut self) {
+        if !std::mem::take(&mut self.routes_stale) {
+            return;
+        }
+        let products = std::mem::take(&mut self.products);
+        let compile = |product| {
+            let route = self.route(product);
+            (route.id.as_str().into(), Arc::new(route))
+        };
+        let routes = Routes { products: products.values().map(compile).collect() };
+        self.products = products;
+        self.tables.routes.store(Arc::new(routes));
+    }
+
+    fn product(&mut self, product: Product) {
+        self.product_index(&product.id);
+        self.products.insert(product.id.clone(), product);
+        self.routes_stale = true;
+    }
+
+    fn plan(&mut self, plan: Plan) {
+        let key = (plan.slug.clone(), plan.version);
+        let next = u32::try_from(self.plans.len()).unwrap_or(u32::MAX);
+        let index = self.plans.get(&key).map_or(next, |(_, record)| record.index);
+        let record = PlanRecord {
+            index,
+            slug: Some(plan.slug.clone()),
+            products: plan.products.iter().map(|id| self.product_index(id)).collect(),
+            limits: plan.limits,
+            quota: plan.quota,
+        };
+        self.plans.insert(key, (plan, Arc::new(record)));
+        self.routes_stale = true;
+    }
+
+    fn subscription(&mut self, subscription: &Subscription) {
+        let plan = self.plans.get(&(subscription.plan.clone(), subscription.plan_version));
+        let plan = plan.map_or_else(|| Arc::new(PlanRecord::unknown()), |(_, plan)| plan.clone());
+        if plan.slug.is_none() {
+            tracing::error!(subscription = %subscription.id, plan = %subscription.plan, "plan of a subscription is not known");
+        }
+        let state = SubscriptionState {
+            status: subscription.status,
+            ended_at: subscription.ended_at,
+            anchor: subscription.anchor,
+            plan,
+        };
+        self.tables.keys.subscription(subscription.id).state.store(Arc::new(state));
+    }
+
+    fn key(&mut self, key: Key, now: Timestamp) {
+        if key.revoked_at.is_some_and(|at| at <= now) {
+            self.tables.keys.remove(key.id);
+            return;
+        }
+        let known = self.tables.keys.find_id(key.id);
+        let products = key.products.as_ref();
+        let products = products.map(|ids| ids.iter().map(|id| self.product_index(id)).collect());
+        let record = KeyRecord {
+            id: key.id,
+            partner: key.partner,
+            subscription: self.tables.keys.subscription(key.subscription),
+            environment: key.environment,
+            disabled: key.disabled_at.is_some(),
+            scopes: self.scope_set(&key.scopes),
+            products: products.map(Box::new),
+            limit_per_minute: key.rate_limit_per_minute,
+            allowed_ips: key.allowed_ips.into(),
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            cell: known.map_or_else(|| Arc::new(LazyCell::default()), |known| known.cell.clone()),
+        };
+        self.tables.keys.put(key.hash, record);
+    }
+
+    fn token(&mut self, token: &Token) {
+        let allowed = match token.role {
+            TokenRole::Staff(role) => token.revoked_at.is_none() && role.may_verify(),
+            TokenRole::Partner(..) => false,
+        };
+        self.tables.keys.set_verifier(token.hash, allowed);
+    }
+
+    fn product_index(&mut self, id: &ProductId) -> u32 {
+        let next = u32::try_from(self.product_indexes.len()).unwrap_or(u32::MAX);
+        *self.product_indexes.entry(id.clone()).or_insert(next)
+    }
+
+    fn scope_index(&mut self, text: &str) -> ScopeIndex {
+        if let Some(index) = self.scope_indexes.get(text) {
+            return *index;
+        }
+        let index = ScopeIndex(u32::try_from(self.scope_indexes.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = text.into();
+        self.scope_indexes.insert(name.clone(), index);
+        self.tables.scope_names.write().unwrap_or_else(PoisonError::into_inner).push(name);
+        index
+    }
+
+    fn scope_set(&mut self, scopes: &[String]) -> Arc<ScopeSet> {
+        let set = if scopes.iter().any(|text| text == scope::ALL) {
+            ScopeSet::All
+        } else {
+            ScopeSet::only(scopes.iter().map(|text| self.scope_index(text)).collect())
+        };
+        self.scope_sets.entry(set).or_insert_with_key(|set| Arc::new(set.clone())).clone()
+    }
+
+    fn route(&mut self, product: &Product) -> ProductRoute {
+        let pairs = product.operations.iter().map(|op| (op.method.as_str(), op.path.as_str()));
+        let matcher = OperationMatcher::new(pairs);
+        let mut operations = Vec::with_capacity(product.operations.len());
+        for op in &product.operations {
+            let allowing = self
+                .plans
+                .values()
+                .filter(|(plan, _)| plan.allows(&product.id, &op.method, &op.path));
+            let plans = allowing.map(|(_, record)| record.index).collect();
+            let mut scopes = Vec::with_capacity(op.scopes.len());
+            for alternative in &op.scopes {
+                scopes.push(alternative.iter().map(|text| self.scope_index(text)).collect());
+            }
+            operations.push(OperationRoute {
+                key: OperationKey::of(&product.id, &op.method, &op.path),
+                operation_id: op.operation_id.as_deref().map(Into::into),
+                units: u32::try_from(op.units.min(UNITS_PER_CALL_MAX)).unwrap_or(u32::MAX),
+                scopes: scopes.into(),
+                plans,
+            });
+        }
+        ProductRoute {
+            id: product.id.clone(),
+            index: self.product_index(&product.id),
+            live: place(&product.id, product.upstream.as_deref()),
+            sandbox: place(&product.id, product.sandbox.as_deref()),
+            key_from: KeyFrom::of(&product.settings),
+            texts: product.settings.error_texts,
+            bill: product.settings.bill,
+            matcher,
+            operations,
+            no_operation: OperationKey::of(&product.id, "", ""),
+        }
+    }
+}
+
+fn place(product: &ProductId, url: Option<&str>) -> Place {
+    match url.map(Upstream::parse) {
+        None => Place::Absent,
+        Some(Ok(upstream)) => Place::At(Arc::new(upstream)),
+        Some(Err(error)) => {
+            tracing::error!(%product, %error, "the product's calls fail until its upstream is corrected");
+            Place::Broken
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What one core has to itself, and what all cores share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+
+use http::HeaderMap;
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::ledger::RefusedRow;
+use keytoll_domain::refusal::Refusal;
+use keytoll_domain::time::{Day, Timestamp};
+
+use crate::access_log::Log;
+use crate::compile::Tables;
+use crate::journal::Writer;
+use crate::metrics::{CoreMetrics, Metrics};
+use crate::options::{Clock, Options};
+use crate::upstream::pool::Pool;
+
+/// Different (key, day, code) refusals counted between two flushes; further ones are not told apart by key.
+const REFUSED_MAX: usize = 4096;
+
+/// Shared by all cores and the threads beside them.
+pub(crate) struct Shared {
+    pub options: Options,
+    pub clock: Clock,
+    pub tables: Arc<Tables>,
+    pub metrics: Metrics,
+    pub log: Option<Log>,
+    /// No new connections, and answers close theirs.
+    pub draining: AtomicBool,
+    pub connections: AtomicI64,
+    /// Last change of the feed that every core sees.
+    pub applied: AtomicU64,
+}
+
+/// One core's own.
+pub(crate) struct Core {
+    pub shared: Arc<Shared>,
+    pub writer: RefCell<Writer>,
+    pub pool: Pool,
+    pub metrics: CoreMetrics,
+    ids: RequestIds,
+    refused: RefCell<HashMap<(Option<KeyId>, Day, &'static str), u64>>,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.options.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+
+    /// Who called: the peer, or behind trusted proxies the rightmost address that is none of them.
+    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if self.is_trusted(peer) {
+            self.forwarded_address(peer, headers)
+        } else {
+            peer.to_canonical()
+        }
+    }
+
+    /// The same for a peer that is believed for another reason.
+    pub(crate) fn forwarded_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        for value in headers.get_all("x-forwarded-for").iter().rev() {
+            for part in value.as_bytes().rsplit(|byte| *byte == b',') {
+                let Some(address) = std::str::from_utf8(part).ok().and_then(parse_address) else {
+                    return client;
+                };
+                client = address;
+                if !self.is_trusted(address) {
+                    return client;
+                }
+            }
+        }
+        client
+    }
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.trim().parse().ok()?;
+    Some(address.to_canonical())
+}
+
+impl Core {
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer) -> Self {
+        let metrics = shared.metrics.core();
+        Self {
+            shared,
+            writer: RefCell::new(writer),
+            pool: Pool::default(),
+            metrics,
+            ids: RequestIds::new(),
+            refused: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    pub(crate) fn next_id(&self, now: Timestamp) -> RequestId {
+        self.ids.next(now)
+    }
+
+    /// Counts a refusal for the `refused` rollup.
+    pub(crate) fn refused(&self, key: Option<KeyId>, now: Timestamp, refusal: Refusal) {
+        let mut refused = self.refused.borrow_mut();
+        let key = if refused.len() < REFUSED_MAX { key } else { None };
+        *refused.entry((key, now.day(), refusal.code())).or_insert(0) += 1;
+    }
+
+    pub(crate) fn take_refused(&self) -> Vec<RefusedRow> {
+        let taken = std::mem::take(&mut *self.refused.borrow_mut());
+        let row = |((key, day, code), count): ((_, _, &str), _)| RefusedRow {
+            key,
+            day,
+            code: code.to_owned(),
+            count,
+        };
+        taken.into_iter().map(row).collect()
+    }
+}
+
+/// A request's id: a UUID of version 7, made from the time, a random start per core and a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(pub u128);
+
+pub(crate) struct RequestIds {
+    seed: u64,
+    counter: Cell<u64>,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Self {
+        Self { seed: RandomState::new().hash_one(0u8), counter: Cell::new(0) }
+    }
+
+    pub(crate) fn next(&self, now: Timestamp) -> RequestId {
+        let count = self.counter.get().wrapping_add(1);
+        self.counter.set(count);
+        let micros = u128::from(now.0.unsigned_abs());
+        let (millis, rest) = (micros / 1000, micros % 1000);
+        let low = u128::from(self.seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
+        RequestId((millis << 80) | 0x7 << 76 | rest << 64 | low)
+    }
+}
+
+impl RequestId {
+    /// `8-4-4-4-12` hexadecimal digits.
+    pub(crate) fn text(self) -> [u8; 36] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in self.0.to_be_bytes().into_iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            text[at] = HEX[usize::from(byte >> 4)];
+            text[at + 1] = HEX[usize::from(byte & 15)];
+            at += 2;
+        }
+        text
+    }
+}

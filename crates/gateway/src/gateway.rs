@@ -1,0 +1,311 @@
+//! Starting and stopping the data plane, and what other threads may ask of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use keytoll_domain::time::MICROS_PER_DAY;
+use tokio::runtime::{Builder, LocalOptions, Runtime};
+use tokio::sync::{oneshot, watch};
+
+use crate::access_log::Log;
+use crate::compile::{Compiler, Tables};
+use crate::core::{Core, RequestIds, Shared};
+use crate::journal::{self, Journal, OpenError, Opened, Writer};
+use crate::metrics::{Metrics, Readings};
+use crate::options::{Clock, Options};
+use crate::ports::{KeySource, PortError, UsageSink};
+use crate::verify::{self, Question, Verdict};
+use crate::{feed, listener, rebuild};
+
+/// How often each core hands its refusal counts on and closes old upstream connections.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Values of the stop signal.
+const DRAIN: u8 = 1;
+const KILL: u8 = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot read the records: {0}")]
+    Source(#[from] PortError),
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    #[error("cannot read the journal: {0}")]
+    Replay(io::Error),
+    #[error("cannot open the access log `{path}`: {source}")]
+    AccessLog { path: PathBuf, source: io::Error },
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+}
+
+/// A running gateway.
+pub struct Handle {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    journal: Arc<Mutex<Option<Arc<Journal>>>>,
+    verifier: Verifier,
+    stop: watch::Sender<u8>,
+    workers: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
+    runtime: Option<Runtime>,
+}
+
+/// Decides and charges from other threads, with the same counters as the proxy.
+#[derive(Clone)]
+pub struct Verifier {
+    shared: Arc<Shared>,
+    own: Arc<Mutex<(Writer, RequestIds)>>,
+}
+
+/// Starts serving. Blocks while records are read and counters are rebuilt; the listener opens last.
+///
+/// The ports are driven by a runtime of the gateway's own, apart from the cores.
+pub fn start(
+    options: Options,
+    source: Arc<dyn KeySource>,
+    sink: Arc<dyn UsageSink>,
+    clock: Clock,
+) -> Result<Handle, StartError> {
+    // A thread of its own, so that a caller inside a runtime may start a gateway too.
+    let starting = std::thread::Builder::new()
+        .name("gateway-start".into())
+        .spawn(move || start_here(options, source, sink, clock))
+        .map_err(StartError::Threads)?;
+    match starting.join() {
+        Ok(started) => started,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn start_here(
+    options: Options,
+    source: Arc<dyn KeySource>,
+    sink: Arc<dyn UsageSink>,
+    clock: Clock,
+) -> Result<Handle, StartError> {
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).thread_name("gateway-feed").enable_all().build();
+    let runtime = runtime.map_err(StartError::Threads)?;
+    let workers = options.workers.max(1);
+    let snapshot = runtime.block_on(source.snapshot(&options.node))?;
+    let opened = open_journal(&options, workers, snapshot.sealed_through, &clock, sink, &runtime)?;
+    let tables = Arc::new(Tables::default());
+    let mut compiler = Compiler::new(tables.clone());
+    let now = clock();
+    let (sequence, periods) = (snapshot.sequence, snapshot.periods.clone());
+    compiler.load(snapshot, now);
+    rebuild::periods(&tables.keys, &periods);
+    rebuild::periods(&tables.keys, &opened.unfolded);
+    let since = now.plus_micros(-MICROS_PER_DAY);
+    let replayed = opened.journal.replay(since, |charge| rebuild::windows(&tables.keys, charge));
+    replayed.map_err(StartError::Replay)?;
+
+    let log = Log::start(&options.access_log).map_err(|source| StartError::AccessLog {
+        path: match &options.access_log {
+            crate::options::AccessLog::File(path) => path.clone(),
+            _ => PathBuf::from("stdout"),
+        },
+        source,
+    })?;
+    let shared = Arc::new(Shared {
+        clock,
+        tables,
+        metrics: Metrics::new(),
+        log,
+        draining: AtomicBool::new(false),
+        connections: AtomicI64::new(0),
+        applied: AtomicU64::new(sequence),
+        options,
+    });
+    let address = shared.options.listen;
+    let listeners = listener::bind(address, workers);
+    let listeners = listeners.map_err(|source| StartError::Listen { address, source })?;
+    let address =
+        listeners[0].local_addr().map_err(|source| StartError::Listen { address, source })?;
+    let (stop, stopped) = watch::channel(0);
+    runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
+    let mut writers = opened.writers;
+    let spare = writers.pop().expect("one writer more than workers was asked for");
+    let journal = Arc::new(Mutex::new(Some(Arc::new(opened.journal))));
+    let mut threads = Vec::with_capacity(workers);
+    for (index, (listener, writer)) in listeners.into_iter().zip(writers).enumerate() {
+        let (shared, journal, stopped) = (shared.clone(), journal.clone(), stopped.clone());
+        let (ended, end) = oneshot::channel();
+        let thread =
+            std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
+                work(shared, journal, writer, listener, stopped);
+                let _ = ended.send(());
+            });
+        threads.push((thread.map_err(StartError::Threads)?, end));
+    }
+    let verifier =
+        Verifier { shared: shared.clone(), own: Arc::new(Mutex::new((spare, RequestIds::new()))) };
+    Ok(Handle {
+        address,
+        shared,
+        journal,
+        verifier,
+        stop,
+        workers: threads,
+        runtime: Some(runtime),
+    })
+}
+
+fn open_journal(
+    options: &Options,
+    workers: usize,
+    sealed_through: u64,
+    clock: &Clock,
+    sink: Arc<dyn UsageSink>,
+    runtime: &Runtime,
+) -> Result<Opened, StartError> {
+    let dir = options.data_dir.join("journal");
+    let writers = u32::try_from(workers + 1).unwrap_or(u32::MAX);
+    let node = options.node.clone();
+    let mut of_journal = journal::Options::new(dir, node, writers, sealed_through, clock.clone());
+    of_journal.interval = options.journal.fsync;
+    of_journal.max_bytes = options.journal.max_bytes;
+    if let Some(bytes) = options.journal.segment_bytes {
+        of_journal.segment_bytes = bytes;
+    }
+    Ok(Journal::open(of_journal, sink, runtime.handle().clone())?)
+}
+
+/// One core: its event loop, until it is told to stop.
+fn work(
+    shared: Arc<Shared>,
+    journal: Arc<Mutex<Option<Arc<Journal>>>>,
+    writer: Writer,
+    listener: std::net::TcpListener,
+    mut stopped: watch::Receiver<u8>,
+) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a core cannot start");
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let core = Rc::new(Core::new(shared, writer));
+        let keeping = core.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(HOUSEKEEPING).await;
+                keep_house(&keeping, &journal);
+            }
+        });
+        let serving = listener::serve(core, listener, stopped.clone());
+        tokio::select! {
+            served = serving => {
+                if let Err(error) = served {
+                    tracing::error!(%error, "a core cannot listen");
+                }
+            }
+            _ = stopped.wait_for(|signal| *signal == KILL) => {}
+        }
+    });
+}
+
+fn keep_house(core: &Core, journal: &Mutex<Option<Arc<Journal>>>) {
+    core.pool.sweep();
+    let rows = core.take_refused();
+    if rows.is_empty() {
+        return;
+    }
+    let journal = journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(journal) = journal {
+        journal.refused(rows);
+    }
+}
+
+impl Handle {
+    /// The address that is really listened on.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn node(&self) -> &str {
+        &self.shared.options.node
+    }
+
+    pub fn verifier(&self) -> Verifier {
+        self.verifier.clone()
+    }
+
+    /// Waits until everything charged before the call is in the store; `false` when time runs out. Blocks.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        journal.is_some_and(|journal| journal.settle(patience))
+    }
+
+    /// The body of `/metrics`.
+    pub fn metrics_text(&self) -> String {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stats = journal.map(|journal| journal.stats());
+        let lag = stats.map_or(0, |stats| stats.sealed_through.saturating_sub(stats.taken_through));
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let shared = &self.shared;
+        shared.metrics.text(Readings {
+            connections: shared.connections.load(Ordering::Relaxed),
+            keys: i64::try_from(shared.tables.keys.len()).unwrap_or(i64::MAX),
+            applied: signed(shared.applied.load(Ordering::Relaxed)),
+            log_dropped: signed(shared.log.as_ref().map_or(0, Log::dropped)),
+            journal_lag: signed(lag),
+        })
+    }
+
+    /// Stops accepting, lets calls in flight end until the deadline, then syncs and offers the journal. Blocks.
+    /// `true` when everything charged is in the store; the rest is offered by the next run.
+    pub fn shutdown(mut self, deadline: Duration) -> bool {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.stop.send_replace(DRAIN);
+        let workers = std::mem::take(&mut self.workers);
+        let Some(runtime) = self.runtime.take() else { return false };
+        let stop = self.stop.clone();
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ending = std::thread::spawn(move || {
+            let (threads, ends): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
+            runtime.block_on(async {
+                let all = async {
+                    for end in ends {
+                        let _ = end.await;
+                    }
+                };
+                let _ = tokio::time::timeout(deadline, all).await;
+            });
+            stop.send_replace(KILL);
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a core ended in a panic");
+                }
+            }
+            let settled = journal.is_some_and(|journal| journal.settle(deadline));
+            runtime.shutdown_background();
+            settled
+        });
+        ending.join().unwrap_or(false)
+    }
+}
+
+impl Verifier {
+    /// Decides and charges one call; takes microseconds and waits only for other askers.
+    pub fn ask(&self, question: &Question<'_>) -> Verdict {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let (writer, ids) = &mut *own;
+        let now = self.shared.now();
+        verify::decide(&self.shared, writer, ids.next(now), now, question)
+    }
+
+    /// [`Self::ask`], with the answer as `POST /v1/keys/verify` gives it.
+    pub fn ask_json(&self, question: &Question<'_>) -> serde_json::Value {
+        self.ask(question).json(&self.shared)
+    }
+}

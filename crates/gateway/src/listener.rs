@@ -1,0 +1,123 @@
+//! Sockets and connections: one listener per core on the same address, hyper as the request parser.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::core::Core;
+use crate::proxy;
+
+/// hyper's own limit, which costs no allocation.
+const HYPER_HEAD_FIELDS: usize = 100;
+const BACKLOG: i32 = 4096;
+/// Pause after an accept error that another connection would meet too (no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds one listener per worker. The first bind is exclusive, so that a taken port is an error.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+    let probe = socket(address, false)?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    let listeners = (0..workers).map(|_| {
+        let socket = socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    });
+    listeners.collect()
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if !shared {
+        // Address reuse lets a bind succeed beside a listening socket only until it listens itself.
+        socket.listen(1)?;
+    }
+    Ok(socket)
+}
+
+/// Serves until `stop` changes, then until the connections in flight have ended.
+pub(crate) async fn serve(
+    core: Rc<Core>,
+    listener: StdListener,
+    mut stop: watch::Receiver<u8>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let places = core.shared.options.bounds.connections_max;
+    let room = Arc::new(Semaphore::new(places));
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (core, stop) = (core.clone(), stop.clone());
+                tokio::task::spawn_local(async move {
+                    connection(core, stream, peer, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let _all = room.acquire_many(u32::try_from(places).unwrap_or(u32::MAX)).await;
+    Ok(())
+}
+
+async fn connection(
+    core: Rc<Core>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut stop: watch::Receiver<u8>,
+) {
+    let _ = stream.set_nodelay(true);
+    let shared = core.shared.clone();
+    let bounds = &shared.options.bounds;
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    let service = service_fn(move |request| {
+        let core = core.clone();
+        async move { Ok::<_, std::convert::Infallible>(proxy::serve(core, peer, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    if bounds.head_max_fields != HYPER_HEAD_FIELDS {
+        builder.max_headers(bounds.head_max_fields);
+    }
+    let connection = builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .max_header_size(bounds.head_max_bytes)
+        .max_buf_size(bounds.head_max_bytes.max(8192) + 64 * 1024)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+    shared.connections.fetch_sub(1, Ordering::Relaxed);
+}

@@ -1,0 +1,99 @@
+//! The gateway's own paths: health, verification, forward authentication, and a key's usage.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::request::Parts;
+use http::{Method, Response};
+use hyper::body::Incoming;
+use keytoll_domain::refusal::Refusal;
+
+use crate::answer::{self, Context};
+use crate::call::Start;
+use crate::core::Core;
+use crate::route::ProductRoute;
+use crate::upstream::body::Body;
+use crate::{auth, usage, verify};
+
+/// Whether a path belongs to the gateway itself. No product has such an id.
+pub(crate) fn is_own(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    crate::route::RESERVED_PRODUCT_IDS.contains(&first)
+}
+
+pub(crate) async fn serve(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Body> {
+    let path = parts.uri.path();
+    if let Some(rest) = path.strip_prefix("/v1/auth/") {
+        return auth::forward(core, start, parts, rest);
+    }
+    if let Some(product) = path.strip_prefix("/v1/auth-nginx/") {
+        return auth::nginx(core, start, parts, product);
+    }
+    let (allow, post) = match path {
+        "/v1/keys/verify" => ("POST", true),
+        "/healthz" | "/readyz" => ("GET, HEAD", false),
+        _ => return refuse(core, start, parts, Refusal::NoSuchOperation),
+    };
+    let fits = if post { parts.method == Method::POST } else { is_read(&parts.method) };
+    if !fits {
+        let context = Context { allow: Some(allow), ..Context::default() };
+        return refusal_answer(core, start, Refusal::MethodNotAllowed, &context);
+    }
+    match path {
+        "/v1/keys/verify" => verify::serve(core, start, parts, body).await,
+        "/readyz" if core.shared.draining.load(Ordering::Relaxed) => {
+            refuse(core, start, parts, Refusal::Maintenance)
+        }
+        "/readyz" if !core.writer.borrow().ready() => {
+            refuse(core, start, parts, Refusal::MeteringUnavailable)
+        }
+        _ => {
+            let node = &core.shared.options.node;
+            answer::json(start.id, &serde_json::json!({"status": "ok", "node": node}))
+        }
+    }
+}
+
+/// `/{product}/.keytoll/{name}`
+pub(crate) fn of_product(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &Parts,
+    product: &Arc<ProductRoute>,
+    name: &str,
+) -> Response<Body> {
+    if name != "usage" || product.is_keyless() {
+        return refuse(core, start, parts, Refusal::NoSuchOperation);
+    }
+    usage::serve(core, start, parts, product)
+}
+
+pub(crate) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Refuses where no product's texts or headers apply.
+pub(crate) fn refuse(
+    core: &Core,
+    start: &Start,
+    _parts: &Parts,
+    refusal: Refusal,
+) -> Response<Body> {
+    core.metrics.count_own(refusal.status(), refusal.code());
+    refusal_answer(core, start, refusal, &Context::default())
+}
+
+pub(crate) fn refusal_answer(
+    core: &Core,
+    start: &Start,
+    refusal: Refusal,
+    context: &Context<'_>,
+) -> Response<Body> {
+    answer::with_problem(refusal, context, &core.shared.tables, |problem| problem.answer(start.id))
+}

@@ -1,0 +1,78 @@
+//! `GET /{product}/.keytoll/usage`: where a key stands. No call, consumes nothing.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Response;
+use http::request::Parts;
+use keytoll_domain::key::Environment;
+use keytoll_domain::limits::LimitName;
+use keytoll_domain::period::period_at;
+use keytoll_domain::refusal::Refusal;
+use serde_json::{Value, json};
+
+use crate::admit::{self, Asked};
+use crate::answer::{self, Context, ceil_secs};
+use crate::call::Start;
+use crate::core::Core;
+use crate::own;
+use crate::route::ProductRoute;
+use crate::upstream::body::Body;
+use crate::verify::ratelimits;
+
+pub(crate) fn serve(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &Parts,
+    product: &Arc<ProductRoute>,
+) -> Response<Body> {
+    let context = Context { texts: product.texts, allow: Some("GET, HEAD"), upgrade_url: None };
+    match answer_of(core, start, parts, product) {
+        Ok(response) => response,
+        Err(refusal) => own::refusal_answer(core, start, refusal, &context),
+    }
+}
+
+fn answer_of(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &Parts,
+    product: &ProductRoute,
+) -> Result<Response<Body>, Refusal> {
+    let shared = &core.shared;
+    let found = product.key_from.find(&parts.headers, parts.uri.query())?;
+    let key =
+        admit::known_key(&shared.tables.keys, &shared.options.brand, &found.secret, start.at)?;
+    if !own::is_read(&parts.method) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let asked = Asked {
+        now: start.at,
+        product: Some(product),
+        found: None,
+        address: Some(shared.client_address(start.peer, &parts.headers)),
+        proxied: false,
+        units: None,
+    };
+    admit::judge(&key, &asked)?;
+    let standings = admit::standings(&key, start.at);
+    let state = key.subscription.state.load();
+    let period = period_at(state.anchor, start.at);
+    let used = match key.environment {
+        Environment::Live => key.subscription_cell().period_units(period.start),
+        Environment::Test => 0,
+    };
+    let quota = standings.iter().find(|one| one.name == LimitName::Quota).map_or(Value::Null, |one| {
+        json!({"limit": one.limit, "used": used, "remaining": one.remaining, "reset": ceil_secs(one.reset.0)})
+    });
+    let body = json!({
+        "plan": state.plan.slug.as_ref().map(ToString::to_string),
+        "environment": key.environment.as_str(),
+        "units": used,
+        "quota": quota,
+        "ratelimits": ratelimits(&standings),
+    });
+    let mut response = answer::json(start.id, &body);
+    answer::limit_headers(response.headers_mut(), &standings, None, start.at);
+    Ok(response)
+}

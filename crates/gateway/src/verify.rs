@@ -1,0 +1,295 @@
+//! Deciding and charging without proxying: the answer to "may this key make this call?" is itself a call.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use keytoll_domain::catalog::ErrorTexts;
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::key::KeyHash;
+use keytoll_domain::limits::Standings;
+use keytoll_domain::refusal::Refusal;
+use keytoll_domain::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admit::{self, Asked};
+use crate::answer::{self, Context, ceil_secs};
+use crate::call::Start;
+use crate::core::{Core, RequestId, Shared};
+use crate::journal::Writer;
+use crate::keytable::KeyRecord;
+use crate::own;
+use crate::route::{Found, ProductRoute};
+use crate::upstream::body::Body;
+
+/// Largest body of a question.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+/// Carries the caller's management token where `Authorization` is the client's.
+pub(crate) const TOKEN_HEADER: &str = "x-keytoll-auth";
+
+/// Whose call it is.
+#[derive(Clone, Copy)]
+pub enum KeyRef<'a> {
+    Secret(&'a [u8]),
+    /// For callers that have established who asks, such as the portal's console.
+    Id(KeyId),
+}
+
+/// A call to be decided. What is absent is not checked, but an allowlist without an address denies.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    pub key: KeyRef<'a>,
+    pub product: Option<&'a str>,
+    /// `METHOD /path`, or an operation's id in the document.
+    pub operation: Option<&'a str>,
+    pub scope: Option<&'a str>,
+    pub address: Option<IpAddr>,
+    /// Instead of what the operation costs.
+    pub units: Option<u32>,
+}
+
+/// What came of it. `key` is absent where a 401 is the answer.
+pub struct Verdict {
+    pub refusal: Option<Refusal>,
+    pub(crate) key: Option<Arc<KeyRecord>>,
+    pub standings: Standings,
+    /// A scope asked for by name that no record knows.
+    missing_scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Form {
+    key: String,
+    product: Option<String>,
+    operation: Option<String>,
+    scope: Option<String>,
+    ip: Option<IpAddr>,
+    units: Option<u32>,
+}
+
+/// `POST /v1/keys/verify`
+pub(crate) async fn serve(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Body> {
+    if !may_ask(&core.shared, &parts.headers) {
+        return own::refuse(core, start, parts, Refusal::TokenInvalid);
+    }
+    let limited = Limited::new(body, BODY_MAX_BYTES).collect();
+    let body = match tokio::time::timeout(core.shared.options.bounds.idle, limited).await {
+        Err(_) => return own::refuse(core, start, parts, Refusal::RequestTimeout),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return own::refuse(core, start, parts, Refusal::BodyTooLarge);
+        }
+        Ok(Err(_)) => return own::refuse(core, start, parts, Refusal::RequestInvalid),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    let Ok(form) = serde_json::from_slice::<Form>(&body) else {
+        return own::refuse(core, start, parts, Refusal::RequestInvalid);
+    };
+    let question = Question {
+        key: KeyRef::Secret(form.key.as_bytes()),
+        product: form.product.as_deref(),
+        operation: form.operation.as_deref(),
+        scope: form.scope.as_deref(),
+        address: form.ip,
+        units: form.units,
+    };
+    let now = core.now();
+    let verdict = decide(&core.shared, &mut core.writer.borrow_mut(), start.id, now, &question);
+    if let Some(refusal) = verdict.refusal {
+        core.refused(verdict.key.as_ref().map(|key| key.id), now, refusal);
+    }
+    answer::json(start.id, &verdict.json(&core.shared))
+}
+
+/// A management token that may verify, in its own header or as the bearer.
+pub(crate) fn may_ask(shared: &Shared, headers: &HeaderMap) -> bool {
+    let bearer = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let bearer = bearer.and_then(|value| value.get(..7).zip(value.get(7..)));
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    is_token(shared, headers) || bearer.is_some_and(|(_, token)| is_verifier(shared, token))
+}
+
+/// The same where `Authorization` belongs to the client.
+pub(crate) fn is_token(shared: &Shared, headers: &HeaderMap) -> bool {
+    headers.get(TOKEN_HEADER).is_some_and(|token| is_verifier(shared, token.as_bytes()))
+}
+
+fn is_verifier(shared: &Shared, token: &[u8]) -> bool {
+    shared.tables.keys.is_verifier(&KeyHash::of(token.trim_ascii()))
+}
+
+/// Decides, and charges a valid answer as one call.
+pub(crate) fn decide(
+    shared: &Shared,
+    writer: &mut Writer,
+    id: RequestId,
+    now: Timestamp,
+    question: &Question<'_>,
+) -> Verdict {
+    let keys = &shared.tables.keys;
+    let known = match question.key {
+        KeyRef::Secret(secret) => admit::known_key(keys, &shared.options.brand, secret, now),
+        KeyRef::Id(id) => keys.find_id(id).ok_or(Refusal::KeyInvalid),
+    };
+    let key = match known {
+        Ok(key) => key,
+        Err(refusal) => return Verdict::of_unknown(refusal),
+    };
+    let routes = shared.tables.routes.load();
+    let product = match question.product {
+        Some(name) => match routes.products.get(name) {
+            Some(product) => Some(&**product),
+            None => return Verdict::of(key, Some(Refusal::NoSuchProduct), now),
+        },
+        None => only_product(&key, routes.products.values()),
+    };
+    let found = match (question.operation, product) {
+        (None, _) => None,
+        (Some(_), None) => Some(Found::NoPath),
+        (Some(name), Some(product)) => Some(product.named(name)),
+    };
+    let asked = Asked {
+        now,
+        product,
+        found,
+        address: question.address,
+        proxied: false,
+        units: question.units,
+    };
+    if let Some(scope) = question.scope
+        && !shared.tables.holds_scope(&key.scopes, scope)
+    {
+        let refusal = admit::judge(&key, &asked).err();
+        let scope_index = keytoll_domain::scope::ScopeIndex(u32::MAX);
+        let mut verdict =
+            Verdict::of(key, refusal.or(Some(Refusal::ScopeMissing(scope_index))), now);
+        verdict.missing_scope = refusal.is_none().then(|| scope.to_owned());
+        return verdict;
+    }
+    charge(writer, id, key, &asked)
+}
+
+/// Grants, and writes the call into the ledger.
+pub(crate) fn charge(
+    writer: &mut Writer,
+    id: RequestId,
+    key: Arc<KeyRecord>,
+    asked: &Asked<'_>,
+) -> Verdict {
+    if !writer.ready() {
+        return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
+    }
+    let grant = match admit::grant(&key, asked) {
+        Ok(grant) => grant,
+        Err(refusal) => return Verdict::of(key, Some(refusal), asked.now),
+    };
+    let mut event = grant.charge(200, true, 0, id.0);
+    event.verification = true;
+    if writer.charge(&event).is_err() {
+        grant.refund();
+        return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
+    }
+    Verdict {
+        refusal: None,
+        key: Some(key),
+        standings: grant.admitted.standings,
+        missing_scope: None,
+    }
+}
+
+fn only_product<'r>(
+    key: &KeyRecord,
+    products: impl Iterator<Item = &'r Arc<ProductRoute>>,
+) -> Option<&'r ProductRoute> {
+    let state = key.subscription.state.load();
+    let mut of_key = products.filter(|product| key.has_product(&state, product.index));
+    let first = of_key.next()?;
+    if of_key.next().is_some() { None } else { Some(first) }
+}
+
+impl Verdict {
+    pub(crate) fn of_unknown(refusal: Refusal) -> Self {
+        let standings = Standings::default();
+        Self { refusal: Some(refusal), key: None, standings, missing_scope: None }
+    }
+
+    pub(crate) fn of(key: Arc<KeyRecord>, refusal: Option<Refusal>, now: Timestamp) -> Self {
+        if refusal.is_some_and(|refusal| refusal.status() == 401) {
+            return Self {
+                refusal,
+                key: None,
+                standings: Standings::default(),
+                missing_scope: None,
+            };
+        }
+        let standings = admit::standings(&key, now);
+        Self { refusal, key: Some(key), standings, missing_scope: None }
+    }
+
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.key.as_ref().map(|key| key.id)
+    }
+
+    /// The answer of `POST /v1/keys/verify`.
+    pub(crate) fn json(&self, shared: &Shared) -> Value {
+        let (code, error) = match self.refusal {
+            None => ("valid", Value::Null),
+            Some(refusal) => (refusal.code(), self.error(shared, refusal)),
+        };
+        let mut answer = json!({"valid": self.refusal.is_none(), "code": code, "error": error});
+        let Some(key) = &self.key else { return answer };
+        let state = key.subscription.state.load();
+        let routes = shared.tables.routes.load();
+        let mut products: Vec<&str> = Vec::new();
+        for product in
+            routes.products.values().filter(|product| key.has_product(&state, product.index))
+        {
+            products.push(product.id.as_str());
+        }
+        products.sort_unstable();
+        let partner = key.partner.to_string();
+        answer["keyId"] = key.id.to_string().into();
+        answer["accountId"] = partner.clone().into();
+        answer["partnerId"] = partner.into();
+        answer["apiProductIds"] = products.into();
+        answer["environment"] = key.environment.as_str().into();
+        answer["rateLimitTier"] = state.plan.slug.as_ref().map(ToString::to_string).into();
+        answer["ratelimits"] = ratelimits(&self.standings);
+        answer
+    }
+
+    fn error(&self, shared: &Shared, refusal: Refusal) -> Value {
+        if let Some(scope) = &self.missing_scope {
+            return format!("{}: {scope}", refusal.error(ErrorTexts::Standard)).into();
+        }
+        answer::with_problem(refusal, &Context::default(), &shared.tables, |problem| {
+            problem.subject.map_or_else(
+                || problem.error.into(),
+                |subject| format!("{}: {subject}", problem.error).into(),
+            )
+        })
+    }
+}
+
+/// Where limits stand, by their names.
+pub(crate) fn ratelimits(standings: &Standings) -> Value {
+    let row = |one: &keytoll_domain::limits::Standing| {
+        json!({
+            "name": one.name.as_str(),
+            "limit": one.limit,
+            "remaining": one.remaining,
+            "reset": ceil_secs(one.reset.0),
+        })
+    };
+    standings.iter().map(row).collect()
+}
