@@ -105,7 +105,7 @@ impl Outgoing<'_> {
         self.write_forwarding(out);
         match self.framing {
             BodyFraming::None if may_have_body(&self.parts.method) => {
-                put(out, &[b"content-length: 0\r\n"])
+                put(out, &[b"content-length: 0\r\n"]);
             }
             BodyFraming::None => {}
             BodyFraming::Length(length) => put_number(out, "content-length: ", length),

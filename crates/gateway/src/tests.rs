@@ -1,1 +1,10 @@
+//! The gateway in process: real sockets, a recording upstream, records and a store held in memory.
 
+mod calls;
+mod credentials;
+mod faults;
+mod limits;
+mod streams;
+mod strict;
+mod support;
+mod verification;

@@ -113,7 +113,7 @@ pub(crate) async fn serve(
 
 /// A management token that may verify, in its own header or as the bearer.
 pub(crate) fn may_ask(shared: &Shared, headers: &HeaderMap) -> bool {
-    let bearer = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let bearer = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let bearer = bearer.and_then(|value| value.get(..7).zip(value.get(7..)));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     is_token(shared, headers) || bearer.is_some_and(|(_, token)| is_verifier(shared, token))

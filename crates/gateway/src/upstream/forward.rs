@@ -45,7 +45,7 @@ pub(crate) async fn forward(
         let exchange = slot.insert(exchange);
         match poll_fn(|cx| exchange.poll_head(cx, method)).await {
             Err(Failure::Broken) if reused && replayable && !exchange.answered => {
-                sent = exchange.sent
+                sent = exchange.sent;
             }
             result => return result,
         }
