@@ -174,7 +174,7 @@ fn open_journal(
     if let Some(bytes) = options.journal.segment_bytes {
         of_journal.segment_bytes = bytes;
     }
-    Ok(Journal::open(of_journal, sink, runtime.handle().clone())?)
+    Ok(Journal::open(&of_journal, sink, runtime.handle().clone())?)
 }
 
 /// One core: its event loop, until it is told to stop.
