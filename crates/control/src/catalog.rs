@@ -2,7 +2,7 @@
 //!
 //! [`parse`] turns the text into drafts whose every number, name and address has been checked, or into [`Fault`]s that
 //! name their place. What needs the store (an operation that a plan names, a product that was imported before) is
-//! checked by `apply`, in the transaction that writes: a catalogue takes effect whole or not at all.
+//! checked by [`apply`], in the transaction that writes: a catalogue takes effect whole or not at all.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,15 @@ use crate::fault::{Fault, Place};
 use crate::plans::PlanDraft;
 use crate::products::ProductDraft;
 
+mod apply;
 mod plan;
 mod pricing;
 mod product;
 mod raw;
 mod sources;
 
+pub(crate) use apply::finish;
+pub use apply::{Action, ApplyError, Change, Kind, apply};
 pub use sources::{FileSpecs, SpecReader};
 
 /// Longest catalogue, in bytes.
@@ -57,7 +60,7 @@ pub fn parse(text: &str, specs: &dyn SpecReader) -> Result<Catalogue, Vec<Fault>
         let place = place_of("products", index, &entry.referenced);
         let mut raw = entry.value;
         let pricing = raw.pricing.take();
-        let Some(draft) = product::draft(raw, place.clone(), specs, &mut faults) else { continue };
+        let Some(draft) = product::draft(raw, &place, specs, &mut faults) else { continue };
         if let Some(pricing) = pricing {
             let plans = pricing::plans(pricing, &draft, currency, &place, &mut faults);
             catalogue.plans.extend(plans);
@@ -66,7 +69,7 @@ pub fn parse(text: &str, specs: &dyn SpecReader) -> Result<Catalogue, Vec<Fault>
     }
     for (index, entry) in raw.plans.into_iter().enumerate() {
         let place = place_of("plans", index, &entry.referenced);
-        catalogue.plans.extend(plan::draft(entry.value, currency, place, &mut faults));
+        catalogue.plans.extend(plan::draft(entry.value, currency, &place, &mut faults));
     }
     find_doubles(&catalogue, &mut faults);
     faults.truncate(MAX_FAULTS);
@@ -198,4 +201,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

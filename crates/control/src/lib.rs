@@ -6,11 +6,14 @@
 
 pub mod actor;
 pub mod audit;
+pub mod billing;
 pub mod catalog;
 pub mod ctx;
 pub mod fault;
 pub mod feed;
+mod json;
 pub mod keys;
+pub mod ledger;
 pub mod page;
 pub mod partners;
 mod password;
@@ -18,11 +21,13 @@ pub mod plans;
 pub mod products;
 pub mod receipts;
 pub mod staff;
+pub mod subscriptions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
 mod throttle;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 pub use actor::{Actor, Denied, Who};

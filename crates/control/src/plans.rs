@@ -1,4 +1,7 @@
-//! Plans for sale.
+//! Plans for sale: of each plan, the latest version. Like products, they are visible to whoever asks.
+
+use rust_decimal::Decimal;
+use serde::Serialize;
 
 use keytoll_domain::catalog::{Plan, PlanOperation, Quota, WindowLimits};
 use keytoll_domain::ids::{PlanSlug, ProductId};
@@ -6,7 +9,14 @@ use keytoll_domain::key_format::{Grouping, KeyFormat};
 use keytoll_domain::rating::PlanPrice;
 use keytoll_domain::time::Timestamp;
 
+use keytoll_domain::money::Currency;
+use keytoll_store::StoreError;
+use keytoll_store::plan::{plan_latest, plan_page};
+
+use crate::ctx::Ctx;
 use crate::fault::Place;
+use crate::json;
+use crate::page::PageRequest;
 
 /// What a plan shall be: everything of a version but its number and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +53,64 @@ impl PlanDraft {
             default_expiry_days: self.default_expiry_days,
             rotate_on_same_name: self.rotate_on_same_name,
             published_at,
+        }
+    }
+}
+
+/// A plan as the API and the pages show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanView {
+    /// The slug.
+    pub id: PlanSlug,
+    pub version: u32,
+    pub name: String,
+    pub description: String,
+    pub products: Vec<ProductId>,
+    /// `METHOD /path` or `PRODUCT METHOD /path`; absent = all.
+    pub operations: Option<Vec<String>>,
+    pub currency: Currency,
+    /// Major units, decimal text.
+    pub price_monthly: Decimal,
+    pub included_calls: u64,
+    pub overage_per_1000: Option<Decimal>,
+    pub quota: Option<Quota>,
+    pub limits: WindowLimits,
+    #[serde(serialize_with = "json::time")]
+    pub published_at: Timestamp,
+}
+
+/// Plans by slug.
+pub async fn list(ctx: &Ctx, page: &PageRequest<PlanSlug>) -> Result<Vec<PlanView>, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    let plans = plan_page(&mut tx, page.cursor.as_ref(), page.limit()).await?;
+    Ok(plans.into_iter().map(PlanView::from).collect())
+}
+
+pub async fn show(ctx: &Ctx, slug: &PlanSlug) -> Result<Option<PlanView>, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    Ok(plan_latest(&mut tx, slug).await?.map(PlanView::from))
+}
+
+impl From<Plan> for PlanView {
+    fn from(plan: Plan) -> Self {
+        let text = |operation: &PlanOperation| {
+            let name = format!("{} {}", operation.method, operation.path);
+            operation.product.as_ref().map_or(name.clone(), |product| format!("{product} {name}"))
+        };
+        Self {
+            operations: plan.operations.map(|list| list.iter().map(text).collect()),
+            id: plan.slug,
+            version: plan.version,
+            name: plan.name,
+            description: plan.description,
+            products: plan.products,
+            currency: plan.price.currency,
+            price_monthly: plan.price.price_monthly,
+            included_calls: plan.price.included_calls,
+            overage_per_1000: plan.price.overage_per_1000,
+            quota: plan.quota,
+            limits: plan.limits,
+            published_at: plan.published_at,
         }
     }
 }

@@ -125,6 +125,10 @@ impl Month {
         Self { year: now.year(), month: now.month() }
     }
 
+    pub fn year(self) -> i16 {
+        self.year
+    }
+
     pub fn period(self) -> Period {
         period_at(Anchor::Calendar, micros_of(civil::date(self.year, self.month, 1).at(0, 0, 0, 0)))
     }

@@ -17,6 +17,8 @@ statements! { "subscriptions";
         FROM subscriptions WHERE id > $1 ORDER BY id LIMIT $2";
     PAGE_OF_PARTNER = "SELECT id, partner_id, plan, plan_version, status, anchor_at, started_at, ended_at \
         FROM subscriptions WHERE partner_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    LOCK = "UPDATE subscriptions SET plan = plan WHERE id = $1";
+    COUNT_RUNNING = "SELECT COUNT(*) AS running FROM subscriptions WHERE partner_id = $1 AND ended_at IS NULL";
     CANCEL = "UPDATE subscriptions SET status = 'cancelled', ended_at = $2 \
         WHERE id = $1 AND ended_at IS NULL";
 }
@@ -57,6 +59,18 @@ pub async fn subscription_page(
         None => tx.query(PAGE).text(after),
     };
     query.big(limit.into()).all(subscription).await
+}
+
+/// Holds the subscription until the transaction ends: its invoices are written by one run at a time.
+pub async fn subscription_lock(tx: &mut Tx, id: SubscriptionId) -> Result<()> {
+    tx.query(LOCK).text(id).execute().await?;
+    Ok(())
+}
+
+/// Subscriptions of a partner that have not ended.
+pub async fn subscription_count_running(tx: &mut Tx, partner: PartnerId) -> Result<u64> {
+    let counted = tx.query(COUNT_RUNNING).text(partner).one(|row| row.count("running")).await?;
+    Ok(counted.unwrap_or(0))
 }
 
 /// Ends a subscription that has not ended; false if it had.

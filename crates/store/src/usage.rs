@@ -14,6 +14,11 @@ statements! { "key_usage";
         FROM keys k JOIN key_usage u ON u.key_id = k.id LEFT JOIN operation_names n ON n.operation = u.operation \
         WHERE k.partner_id = $1 AND u.environment = $2 AND u.day >= $3 AND u.day <= $4 \
         GROUP BY u.day, n.product_id ORDER BY u.day, n.product_id";
+    OF_ALL = "SELECT u.day AS day, n.product_id AS product_id, CAST(SUM(u.calls) AS BIGINT) AS calls, \
+        CAST(SUM(u.units) AS BIGINT) AS units, CAST(SUM(u.latency_micros) AS BIGINT) AS latency_micros \
+        FROM key_usage u LEFT JOIN operation_names n ON n.operation = u.operation \
+        WHERE u.environment = $1 AND u.day >= $2 AND u.day <= $3 \
+        GROUP BY u.day, n.product_id ORDER BY u.day, n.product_id";
     OF_KEY_BY_DAY = "SELECT day, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(successes) AS BIGINT) AS successes, \
         CAST(SUM(latency_micros) AS BIGINT) AS latency_micros \
         FROM key_usage WHERE key_id = $1 AND day >= $2 AND day <= $3 GROUP BY day ORDER BY day";
@@ -62,10 +67,10 @@ pub struct Days {
     pub last: Day,
 }
 
-/// By day, then product.
-pub async fn usage_of_partner(
+/// By day, then product; of one partner, or of all.
+pub async fn usage_by_product(
     tx: &mut Tx,
-    partner: PartnerId,
+    partner: Option<PartnerId>,
     environment: Environment,
     days: Days,
 ) -> Result<Vec<PartnerUsage>> {
@@ -78,7 +83,11 @@ pub async fn usage_of_partner(
             latency_micros: row.count("latency_micros")?,
         })
     };
-    let query = tx.query(OF_PARTNER).text(partner).text(environment.as_str());
+    let query = match partner {
+        Some(partner) => tx.query(OF_PARTNER).text(partner),
+        None => tx.query(OF_ALL),
+    };
+    let query = query.text(environment.as_str());
     query.big(days.first.0.into()).big(days.last.0.into()).all(read).await
 }
 

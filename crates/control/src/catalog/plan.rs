@@ -15,10 +15,10 @@ use crate::products::limits;
 pub(super) fn draft(
     raw: RawPlan,
     currency: Currency,
-    place: Place,
+    place: &Place,
     faults: &mut Vec<Fault>,
 ) -> Option<PlanDraft> {
-    let mut reader = Reader { place: &place, faults };
+    let mut reader = Reader { place, faults };
     let slug = reader.slug("/id", &raw.id)?;
     let products = reader.slugs("/products", &raw.products);
     if raw.products.is_empty() {

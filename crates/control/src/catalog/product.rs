@@ -11,11 +11,11 @@ use crate::products::{self, DraftDocument, ProductDraft, limits};
 
 pub(super) fn draft(
     raw: RawProduct,
-    place: Place,
+    place: &Place,
     specs: &dyn SpecReader,
     faults: &mut Vec<Fault>,
 ) -> Option<ProductDraft> {
-    let mut reader = Reader { place: &place, faults };
+    let mut reader = Reader { place, faults };
     let id = reader.take("/id", products::product_id(&raw.id))?;
     let document = document(&mut reader, raw.spec, raw.open_api_spec, specs);
     let name = reader.text("/name", raw.name, limits::NAME_MAX_CHARS);
@@ -50,8 +50,8 @@ pub(super) fn draft(
         description,
         version,
         category: raw.category,
-        status: raw.status.unwrap_or_default(),
-        tags: tags.unwrap_or_default(),
+        status: Some(raw.status.unwrap_or_default()),
+        tags: Some(tags.unwrap_or_default()),
         document,
         upstream,
         sandbox,

@@ -60,7 +60,7 @@ fn r30_loads_as_printed() {
     let catalogue = parse(R30, &specs()).expect("R30 as printed");
     let product = &catalogue.products[0];
     assert_eq!(product.category, Some(Category::Logistics));
-    assert_eq!(product.status, ProductStatus::Active);
+    assert_eq!(product.status, Some(ProductStatus::Active));
     assert_eq!(product.version.as_deref(), Some("2.1.0"));
     assert_eq!(product.upstream.as_deref(), Some("https://api.example.com/tracking/v2"));
     assert!(matches!(product.document, DraftDocument::OutOfReach(_)));
@@ -194,7 +194,8 @@ fn a_bomb_is_refused() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        text += &format!("a{level}: &a{level} [{}]\n", vec![before; 9].join(", "));
+        let list = vec![before; 9].join(", ");
+        text = format!("{text}a{level}: &a{level} [{list}]\n");
     }
     assert_eq!(faults(&text).len(), 1);
 }

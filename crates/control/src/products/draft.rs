@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use keytoll_apispec::{Document, Loader, SpecError};
 use keytoll_domain::catalog::{Category, ProductSettings, ProductStatus};
 use keytoll_domain::ids::{ProductId, Slug};
+use keytoll_domain::key::KeyHash;
 use keytoll_domain::scope;
+use keytoll_store::product::StoredFile;
 
 use super::limits;
 use crate::fault::{Fault, Place, escape};
@@ -27,8 +29,8 @@ pub struct ProductDraft {
     pub description: Option<String>,
     pub version: Option<String>,
     pub category: Option<Category>,
-    pub status: ProductStatus,
-    pub tags: Vec<String>,
+    pub status: Option<ProductStatus>,
+    pub tags: Option<Vec<String>>,
     pub document: DraftDocument,
     pub upstream: Option<String>,
     pub sandbox: Option<String>,
@@ -50,16 +52,9 @@ pub enum DraftDocument {
 #[derive(Debug)]
 pub struct SpecSource {
     pub document: Document,
-    pub files: Vec<SpecFile>,
+    pub files: Vec<StoredFile>,
     /// SHA-256 over all files, in hex: equal documents are not written again.
     pub sha256: String,
-}
-
-/// One file of a document; the main one has an empty path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecFile {
-    pub path: String,
-    pub bytes: Vec<u8>,
 }
 
 /// A product's id: a slug that no listener uses itself.
@@ -140,17 +135,17 @@ pub fn read_document(bytes: Vec<u8>, loader: Option<&Loader<'_>>) -> Result<Spec
     let recorder = |path: &str| {
         let load = loader.ok_or_else(|| "files beside this document cannot be read".to_owned())?;
         let bytes = load(path)?;
-        read.borrow_mut().push(SpecFile { path: path.to_owned(), bytes: bytes.clone() });
+        read.borrow_mut().push(StoredFile { path: path.to_owned(), bytes: bytes.clone() });
         Ok(bytes)
     };
     let document = keytoll_apispec::load(&bytes, Some(&recorder))?;
-    let mut files = vec![SpecFile { path: String::new(), bytes }];
+    let mut files = vec![StoredFile { path: String::new(), bytes }];
     files.extend(read.into_inner());
     let sha256 = digest(&files);
     Ok(SpecSource { document, files, sha256 })
 }
 
-fn digest(files: &[SpecFile]) -> String {
+fn digest(files: &[StoredFile]) -> String {
     let mut hash = Sha256::new();
     for file in files {
         for part in [file.path.as_bytes(), &file.bytes] {
@@ -158,5 +153,5 @@ fn digest(files: &[SpecFile]) -> String {
             hash.update(part);
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    KeyHash(hash.finalize().into()).hex()
 }

@@ -10,14 +10,14 @@ use super::limits;
 use crate::fault::{Fault, escape};
 
 /// Folds both; settings of an operation that the document does not have are faults.
-pub fn operations(
+pub(super) fn operations(
     product: &ProductId,
-    document: &apispec::Document,
+    document: &[apispec::Operation],
     settings: &ProductSettings,
 ) -> Result<Vec<Operation>, Vec<Fault>> {
-    let mut folded = Vec::with_capacity(document.operations.len());
+    let mut folded = Vec::with_capacity(document.len());
     let mut known = BTreeSet::new();
-    for operation in &document.operations {
+    for operation in document {
         let name = format!("{} {}", operation.method, operation.path);
         let own = settings.operations.get(&name);
         folded.push(one(product, operation, own));

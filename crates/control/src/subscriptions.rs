@@ -1,0 +1,205 @@
+//! Subscriptions: buying a plan, and ending it.
+//!
+//! A subscription is active at once and keeps the plan version that was for sale when it was bought.
+
+use serde::Serialize;
+use serde_json::json;
+
+use keytoll_domain::ids::{PartnerId, PlanSlug, Slug, SubscriptionId};
+use keytoll_domain::period::{Anchor, period_at};
+use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
+use keytoll_domain::time::Timestamp;
+use keytoll_store::StoreError;
+use keytoll_store::feed::{FeedKind, feed_append};
+use keytoll_store::plan::plan_latest;
+use keytoll_store::subscription::{
+    subscription_by_id, subscription_cancel, subscription_count_running, subscription_insert,
+    subscription_page,
+};
+
+use crate::actor::{Actor, Denied, Right};
+use crate::audit::{self, Entry};
+use crate::ctx::Ctx;
+use crate::json as times;
+use crate::page::PageRequest;
+
+/// Running subscriptions that a partner may have.
+pub const RUNNING_PER_PARTNER: u64 = 100;
+
+#[derive(Clone, Debug)]
+pub struct NewSubscription {
+    /// Absent: the actor's only partner.
+    pub partner: Option<PartnerId>,
+    /// The plan's slug, as the caller wrote it.
+    pub plan: String,
+    pub anchor: NewAnchor,
+}
+
+/// What the periods are counted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewAnchor {
+    #[default]
+    Calendar,
+    /// Months from the moment of the purchase.
+    Anniversary,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("there is no plan {0:?}")]
+    UnknownPlan(String),
+    #[error("a partner has at most {RUNNING_PER_PARTNER} running subscriptions")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// It has ended already.
+    #[error("the subscription has ended")]
+    Ended,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A subscription as the API and the pages show it, with the period that runs now or ran last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubscriptionView {
+    pub id: SubscriptionId,
+    pub partner: PartnerId,
+    pub plan: PlanSlug,
+    pub plan_version: u32,
+    pub status: SubscriptionStatus,
+    #[serde(serialize_with = "times::time")]
+    pub period_start: Timestamp,
+    #[serde(serialize_with = "times::time")]
+    pub period_end: Timestamp,
+    #[serde(serialize_with = "times::time")]
+    pub started_at: Timestamp,
+    #[serde(serialize_with = "times::time_or_null")]
+    pub ended_at: Option<Timestamp>,
+}
+
+pub async fn create(
+    ctx: &Ctx,
+    actor: &Actor,
+    new: &NewSubscription,
+) -> Result<SubscriptionView, SubscribeError> {
+    let partner = actor.subject(new.partner, Right::Billing)?;
+    let unknown = || SubscribeError::UnknownPlan(new.plan.chars().take(63).collect());
+    let slug = Slug::new(&new.plan).map_err(|_| unknown())?;
+    let mut tx = ctx.store.write().await?;
+    let plan = plan_latest(&mut tx, &slug).await?.ok_or_else(unknown)?;
+    if subscription_count_running(&mut tx, partner).await? >= RUNNING_PER_PARTNER {
+        return Err(SubscribeError::TooMany);
+    }
+    let now = ctx.now();
+    let subscription = Subscription {
+        id: SubscriptionId::new(now, ctx.random()),
+        partner,
+        plan: slug,
+        plan_version: plan.version,
+        status: SubscriptionStatus::Active,
+        anchor: match new.anchor {
+            NewAnchor::Calendar => Anchor::Calendar,
+            NewAnchor::Anniversary => Anchor::Anniversary(now),
+        },
+        started_at: now,
+        ended_at: None,
+    };
+    subscription_insert(&mut tx, &subscription).await.map_err(|error| {
+        let no_partner = error.is_conflict("foreign_key");
+        if no_partner { Denied::NotFound.into() } else { SubscribeError::Store(error) }
+    })?;
+    finish(ctx, actor, tx, &subscription, "subscription.create").await?;
+    Ok(view(&subscription, now))
+}
+
+/// Oldest first. Staff who name no partner see all.
+pub async fn list(
+    ctx: &Ctx,
+    actor: &Actor,
+    partner: Option<PartnerId>,
+    page: PageRequest<SubscriptionId>,
+) -> Result<Vec<SubscriptionView>, SubscriptionError> {
+    let partner = actor.list_subject(partner, Right::Read)?;
+    let mut tx = ctx.store.read().await?;
+    let found = subscription_page(&mut tx, partner, page.cursor, page.limit()).await?;
+    let now = ctx.now();
+    Ok(found.iter().map(|subscription| view(subscription, now)).collect())
+}
+
+pub async fn show(
+    ctx: &Ctx,
+    actor: &Actor,
+    id: SubscriptionId,
+) -> Result<SubscriptionView, SubscriptionError> {
+    let mut tx = ctx.store.read().await?;
+    let found = subscription_by_id(&mut tx, id).await?.ok_or(Denied::NotFound)?;
+    actor.require(found.partner, Right::Read)?;
+    Ok(view(&found, ctx.now()))
+}
+
+/// Ends the subscription now; its keys are refused from then on and the period is billed up to here.
+pub async fn cancel(
+    ctx: &Ctx,
+    actor: &Actor,
+    id: SubscriptionId,
+) -> Result<SubscriptionView, SubscriptionError> {
+    let mut tx = ctx.store.write().await?;
+    let mut found = subscription_by_id(&mut tx, id).await?.ok_or(Denied::NotFound)?;
+    actor.require(found.partner, Right::Billing)?;
+    let now = ctx.now();
+    if !subscription_cancel(&mut tx, id, now).await? {
+        return Err(SubscriptionError::Ended);
+    }
+    found.status = SubscriptionStatus::Cancelled;
+    found.ended_at = Some(now);
+    finish(ctx, actor, tx, &found, "subscription.cancel").await?;
+    Ok(view(&found, now))
+}
+
+async fn finish(
+    ctx: &Ctx,
+    actor: &Actor,
+    mut tx: keytoll_store::Tx,
+    subscription: &Subscription,
+    action: &'static str,
+) -> Result<(), StoreError> {
+    let entry = Entry {
+        action,
+        subject: subscription.id.to_string(),
+        partner: Some(subscription.partner),
+        detail: json!({ "plan": subscription.plan, "plan_version": subscription.plan_version }),
+    };
+    audit::record(ctx, actor, &mut tx, entry).await?;
+    feed_append(&mut tx, FeedKind::Subscription, subscription.id, ctx.now()).await?;
+    tx.commit().await?;
+    ctx.wake.wake();
+    Ok(())
+}
+
+fn view(subscription: &Subscription, now: Timestamp) -> SubscriptionView {
+    let last = subscription.ended_at.map_or(now, |ended_at| now.min(ended_at.plus_micros(-1)));
+    let full = period_at(subscription.anchor, last.max(subscription.started_at));
+    let cut = full.cut(subscription.started_at, subscription.ended_at).unwrap_or(full);
+    SubscriptionView {
+        id: subscription.id,
+        partner: subscription.partner,
+        plan: subscription.plan.clone(),
+        plan_version: subscription.plan_version,
+        status: subscription.status,
+        period_start: cut.start,
+        period_end: cut.end,
+        started_at: subscription.started_at,
+        ended_at: subscription.ended_at,
+    }
+}
+
+#[cfg(test)]
+mod tests;
