@@ -202,4 +202,4 @@ fn view(subscription: &Subscription, now: Timestamp) -> SubscriptionView {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

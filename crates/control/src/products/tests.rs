@@ -4,13 +4,13 @@ use keytoll_store::testing::on_each_engine;
 use super::*;
 use crate::testing::Bench;
 
-const SPLIT: &str = r##"
+const SPLIT: &str = r#"
 openapi: 3.0.3
 info: {title: Split, version: "1"}
 paths:
   /a:
     $ref: "./paths/a.yaml"
-"##;
+"#;
 
 fn beside(path: &str) -> Result<Vec<u8>, String> {
     match path {

@@ -5,6 +5,7 @@ use super::*;
 use crate::actor::Who;
 use crate::catalog::parse;
 use crate::catalog::tests::{R30, TRACKING, specs};
+use crate::page::PageRequest;
 use crate::testing::Bench;
 use crate::{plans, products};
 
@@ -144,7 +145,8 @@ async fn a_mistake_anywhere_leaves_nothing_written() {
             let first = error.lines().next().unwrap_or_default();
             assert!(first.replace("/products/0/operations", "/operations") == *expected, "{first}");
             assert_eq!(feed(&bench).await.len(), 0);
-            let all = products::list(&bench.ctx, &Actor::cli(), &Default::default()).await.unwrap();
+            let all =
+                products::list(&bench.ctx, &Actor::cli(), &PageRequest::default()).await.unwrap();
             assert_eq!(all, []);
         }
     })
@@ -159,7 +161,7 @@ async fn a_dry_run_tells_and_writes_nothing() {
         let changes = apply(&bench.ctx, &Actor::cli(), &catalogue, true).await.unwrap();
         assert_eq!(changes.len(), 2);
         assert_eq!(feed(&bench).await.len(), 0);
-        let all = plans::list(&bench.ctx, &Default::default()).await.unwrap();
+        let all = plans::list(&bench.ctx, &PageRequest::default()).await.unwrap();
         assert_eq!(all, []);
     })
     .await;
@@ -189,7 +191,7 @@ async fn r30_is_for_sale_though_nobody_answers_at_its_address() {
         let catalogue = parse(R30, &specs()).unwrap();
         let changes = apply(&bench.ctx, &Actor::cli(), &catalogue, false).await.unwrap();
         assert!(changes[0].details[0].starts_with("the document was not read"), "{changes:?}");
-        let plans = plans::list(&bench.ctx, &Default::default()).await.unwrap();
+        let plans = plans::list(&bench.ctx, &PageRequest::default()).await.unwrap();
         assert_eq!(plans.len(), 3);
         let again = apply(&bench.ctx, &Actor::cli(), &catalogue, false).await.unwrap();
         assert!(again.iter().all(|change| change.action == Action::Unchanged), "{again:?}");
