@@ -74,14 +74,13 @@ impl Passwords {
     ) -> Result<bool, Busy> {
         self.run(move || {
             let argon2 = Argon2::default();
-            match hash.as_deref().map(PasswordHash::new) {
-                Some(Ok(hash)) => argon2.verify_password(password.0.as_bytes(), &hash).is_ok(),
-                Some(Err(_)) | None => {
-                    let hash = argon2.hash_password_with_salt(password.0.as_bytes(), &[0; 16]);
-                    let _same_work: Result<PasswordHash, _> = hash;
-                    false
-                }
+            if let Some(Ok(hash)) = hash.as_deref().map(PasswordHash::new) {
+                return argon2.verify_password(password.0.as_bytes(), &hash).is_ok();
             }
+            let spent: Result<PasswordHash, _> =
+                argon2.hash_password_with_salt(password.0.as_bytes(), &[0; 16]);
+            drop(spent);
+            false
         })
         .await
     }

@@ -336,13 +336,12 @@ fn allowed_ips(asked: &[String], faults: &mut Vec<Fault>) -> Vec<IpNet> {
     }
     let mut nets = Vec::with_capacity(asked.len());
     for (at, text) in asked.iter().enumerate() {
-        match parse_allowed_ip(text) {
-            Some(net) => nets.push(net),
-            None => {
-                let message = "not an IP address, nor a network in CIDR form";
-                faults.push(Fault::new(format!("/allowedIPs/{at}"), message));
-            }
-        }
+        let Some(net) = parse_allowed_ip(text) else {
+            let message = "not an IP address, nor a network in CIDR form";
+            faults.push(Fault::new(format!("/allowedIPs/{at}"), message));
+            continue;
+        };
+        nets.push(net);
     }
     nets
 }

@@ -147,6 +147,16 @@ impl World {
         }
     }
 
+    /// Opens connections ahead, so that tasks race for the rows and not for the first connection.
+    pub(super) async fn warm_up(&self) {
+        let store = &self.bench.ctx.store;
+        let count = if matches!(store, Db::Postgres(_)) { 12 } else { 4 };
+        let mut open = Vec::new();
+        for _ in 0..count {
+            open.push(store.read().await.unwrap());
+        }
+    }
+
     pub(super) async fn all(&self) -> Vec<KeyView> {
         list(&self.bench.ctx, &self.owner, None, PageRequest::default()).await.unwrap()
     }

@@ -129,6 +129,7 @@ async fn issue_409_when_two_subscriptions_are_active_and_none_is_named() {
 async fn forty_at_once_at_twenty_of_twenty_five_give_exactly_five() {
     in_world(async |world| {
         world.issue_many(20).await;
+        world.warm_up().await;
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..40 {
             let (ctx, owner) = (world.bench.ctx.clone(), world.owner.clone());

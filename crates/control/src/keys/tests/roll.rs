@@ -79,6 +79,7 @@ async fn keys_in_grace_are_bounded_too() {
 async fn of_ten_rolls_at_once_one_wins() {
     in_world(async |world| {
         let id = world.issue(new_key("a")).await.unwrap().key.id;
+        world.warm_up().await;
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..10 {
             let (ctx, owner) = (world.bench.ctx.clone(), world.owner.clone());
