@@ -115,6 +115,10 @@ impl Actor {
         let partner = match (named, self.partners.as_slice()) {
             (Some(named), _) => named,
             (None, [(only, _)]) => *only,
+            // Naming a partner would not help staff whose role does not allow this to any.
+            (None, []) if self.staff.is_some_and(|role| !staff_may(role, right)) => {
+                return Err(Denied::RoleMissing);
+            }
             (None, _) => return Err(Denied::PartnerRequired),
         };
         self.require(partner, right)?;
@@ -194,5 +198,6 @@ mod tests {
             Actor { who: Who::System, staff: Some(StaffRole::Verifier), partners: Vec::new() };
         assert_eq!(verifier.require(partner, Right::Read), Err(Denied::NotFound));
         assert_eq!(verifier.require_staff(), Err(Denied::RoleMissing));
+        assert_eq!(verifier.list_subject(None, Right::Read), Err(Denied::RoleMissing));
     }
 }

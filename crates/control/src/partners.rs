@@ -2,7 +2,7 @@
 
 use keytoll_domain::ids::PartnerId;
 use keytoll_store::StoreError;
-use keytoll_store::partner::{Partner, partner_by_id, partner_insert, partner_page};
+use keytoll_store::partner::{partner_by_id, partner_insert, partner_page};
 use serde_json::json;
 
 use crate::actor::{Actor, Denied, Right};
@@ -11,6 +11,8 @@ use crate::ctx::Ctx;
 use crate::fault::Fault;
 use crate::page::PageRequest;
 use crate::text::{normal_email, plain_name};
+
+pub use keytoll_store::partner::Partner;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PartnerError {
