@@ -2,6 +2,8 @@
 //!
 //! Pages and handlers cannot reach SQL: they ask `control`, and show exactly what it answers.
 
+pub mod api;
+pub mod auth;
 pub mod cookie;
 pub mod csrf;
 pub mod request_id;

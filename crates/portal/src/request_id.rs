@@ -24,9 +24,11 @@ impl RequestId {
     }
 }
 
-/// Middleware: the outermost layer of the portal. Handlers find the [`RequestId`] among the extensions.
+/// Middleware: the outermost layer. Handlers find the [`RequestId`] among the extensions; one that is there
+/// already is kept, so that routers which each have this layer can be put together.
 pub async fn assign(State(portal): State<Portal>, mut req: Request, next: Next) -> Response {
-    let id = RequestId::draw(&portal);
+    let known = req.extensions().get::<RequestId>().cloned();
+    let id = known.unwrap_or_else(|| RequestId::draw(&portal));
     req.extensions_mut().insert(id.clone());
     let mut res = next.run(req).await;
     res.headers_mut().insert(HEADER, id.0);

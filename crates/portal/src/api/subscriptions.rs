@@ -1,0 +1,133 @@
+//! Subscriptions: buying a plan, and ending it.
+
+use axum::extract::{Path, State};
+use http::StatusCode;
+use keytoll_control::Denied;
+use keytoll_control::subscriptions::{
+    self, NewAnchor, NewSubscription, SubscribeError, SubscriptionError, SubscriptionView,
+};
+use keytoll_domain::ids::SubscriptionId;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::Caller;
+use super::answer::{PageQuery, PartnerQuery, next_cursor, one_more};
+use super::body::{FromMembers, Json, Members, from_str};
+use super::problem::{Problem, ProblemBody};
+use super::query::Params;
+use super::schema;
+use crate::state::Portal;
+
+const NOT_FOUND: &str = "Subscription not found";
+
+pub(super) fn routes() -> OpenApiRouter<Portal> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, cancel))
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    subscriptions: Vec<SubscriptionView>,
+    next_cursor: Option<String>,
+}
+
+struct Asked(NewSubscription);
+
+impl FromMembers for Asked {
+    fn read(members: &mut Members) -> Option<Self> {
+        let plan = members.text("plan", 1, 63);
+        let partner = members.optional("partnerId", from_str);
+        let anchor = members.optional("anchor", |text| match text {
+            "calendar" => Ok(NewAnchor::Calendar),
+            "anniversary" => Ok(NewAnchor::Anniversary),
+            _ => Err("`anchor` must be `calendar` or `anniversary`".to_owned()),
+        });
+        Some(Self(NewSubscription { partner, plan: plan?, anchor: anchor.unwrap_or_default() }))
+    }
+}
+
+/// Subscribe to a plan
+///
+/// The subscription is active at once and keeps the plan's version of this moment.
+#[utoipa::path(post, path = "/subscriptions", tag = "subscriptions", operation_id = "subscribe",
+    request_body = schema::NewSubscription,
+    responses((status = 201, description = "The subscription", body = schema::Subscription),
+        (status = 409, description = "`partner_required`, or too many subscriptions", body = ProblemBody)))]
+async fn create(
+    State(portal): State<Portal>,
+    Caller(actor): Caller,
+    Json(Asked(new)): Json<Asked>,
+) -> Result<(StatusCode, axum::Json<SubscriptionView>), Problem> {
+    let view = subscriptions::create(&portal.ctx, &actor, &new).await?;
+    Ok((StatusCode::CREATED, axum::Json(view)))
+}
+
+/// List subscriptions, oldest first
+#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", operation_id = "listSubscriptions",
+    params(PartnerQuery, PageQuery),
+    responses((status = 200, description = "Subscriptions", body = schema::SubscriptionList)))]
+async fn list(
+    State(portal): State<Portal>,
+    Caller(actor): Caller,
+    mut params: Params,
+) -> Result<axum::Json<List>, Problem> {
+    let (partner, page) = (params.id("partner"), params.page::<SubscriptionId>());
+    params.done()?;
+    let rows = subscriptions::list(&portal.ctx, &actor, partner, one_more(&page));
+    let mut subscriptions = rows.await?;
+    let next_cursor = next_cursor(&mut subscriptions, page.limit, |row| row.id.to_string());
+    Ok(axum::Json(List { subscriptions, next_cursor }))
+}
+
+/// Show a subscription with the period that runs now
+#[utoipa::path(get, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "showSubscription",
+    params(("id" = String, Path, description = "The subscription", example = "sub_019ab3f47c1d7000a1b2c3d4e5f60718")),
+    responses((status = 200, description = "The subscription", body = schema::Subscription)))]
+async fn show(
+    State(portal): State<Portal>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<SubscriptionView>, Problem> {
+    let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
+    Ok(axum::Json(subscriptions::show(&portal.ctx, &actor, id).await?))
+}
+
+/// Cancel a subscription: it ends now and is billed up to here
+#[utoipa::path(delete, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "cancelSubscription",
+    params(("id" = String, Path, description = "The subscription", example = "sub_019ab3f47c1d7000a1b2c3d4e5f60718")),
+    responses((status = 200, description = "The subscription as it ended", body = schema::Subscription),
+        (status = 409, description = "It has ended already", body = ProblemBody)))]
+async fn cancel(
+    State(portal): State<Portal>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<SubscriptionView>, Problem> {
+    let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
+    Ok(axum::Json(subscriptions::cancel(&portal.ctx, &actor, id).await?))
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Denied(Denied::NotFound) => Self::not_found("Partner not found"),
+            SubscribeError::Denied(denied) => denied.into(),
+            SubscribeError::UnknownPlan(plan) => {
+                let message = format!("there is no plan `{}`", plan.escape_debug());
+                Self::member("plan_unknown", "/plan", message)
+            }
+            SubscribeError::TooMany => Self::conflict("Too many subscriptions"),
+            SubscribeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SubscriptionError> for Problem {
+    fn from(error: SubscriptionError) -> Self {
+        match error {
+            SubscriptionError::Denied(Denied::NotFound) => Self::not_found(NOT_FOUND),
+            SubscriptionError::Denied(denied) => denied.into(),
+            SubscriptionError::Ended => Self::conflict("Subscription has ended already"),
+            SubscriptionError::Store(error) => error.into(),
+        }
+    }
+}
