@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
+use sha2::{Digest, Sha256};
+
 use super::rig::{Folder, LONG, Rig, START, call, end_of};
 use crate::journal::event::SLOT_BYTES;
 use crate::journal::{Opened, Problem, SegmentId, read, verify};
@@ -69,6 +71,26 @@ fn verify_passes_on_a_running_journal() {
     let report = verify(&folder.0, rig.store.seals().into_iter().take(4)).unwrap();
     assert_eq!((report.passed(), report.waiting), (true, 2));
     drop(opened);
+}
+
+/// Computed here from the files alone, as an auditor would: previous hash, then the bytes of the slots.
+#[test]
+fn seals_hash_the_seal_before_and_their_events() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    drop(with_seals(&folder, &rig));
+    let mut previous = [0_u8; 32];
+    for seal in rig.store.seals() {
+        let bytes = fs::read(folder.0.join(&seal.segment)).unwrap();
+        let slots = &bytes.as_chunks::<SLOT_BYTES>().0[1..];
+        let first = usize::try_from(seal.first).unwrap();
+        let count = usize::try_from(seal.count).unwrap();
+        let mut hash = Sha256::new().chain_update(previous);
+        slots[first..first + count].iter().for_each(|slot| hash.update(slot));
+        let text = |hash: [u8; 32]| hash.map(|byte| format!("{byte:02x}")).concat();
+        assert_eq!(seal.previous, text(previous));
+        previous = hash.finalize().into();
+        assert_eq!(seal.sha256, text(previous));
+    }
 }
 
 #[test]
