@@ -2,6 +2,7 @@
 //! it is taken, in order. It holds one batch at a time, however long the sink is away.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,8 +85,11 @@ impl Offerer {
         let mut pause = self.first_pause;
         let mut taken = self.shared.taken();
         while let Some(sealed) = self.shared.wait_sealed(taken) {
-            let tried = self.offer_through(&mut taken, sealed, &mut refused, &mut pause);
-            let Err(reason) = tried else { continue };
+            // A panic of the sink must not end the counting for good.
+            let tried = panic::catch_unwind(AssertUnwindSafe(|| {
+                self.offer_through(&mut taken, sealed, &mut refused, &mut pause)
+            }));
+            let Err(reason) = tried.unwrap_or(Err(Reason::Panicked)) else { continue };
             if self.shared.stopping() {
                 return;
             }
@@ -113,6 +117,9 @@ impl Offerer {
         let mut previous = reader.hash_of(*taken)?;
         for record in reader.range(*taken + 1, sealed) {
             let record = record?;
+            if self.shared.stopping() {
+                return Err(Reason::Stopped);
+            }
             if refused.is_empty() {
                 *refused = self.shared.take_refused();
             }
@@ -169,6 +176,8 @@ enum Reason {
     Refused(PortError),
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
+    #[error("the sink panicked")]
+    Panicked,
     #[error("the journal stops")]
     Stopped,
     #[error("reading the journal: {0}")]
@@ -178,6 +187,6 @@ enum Reason {
 impl Reason {
     /// Waiting alone will not help.
     fn is_lasting(&self) -> bool {
-        matches!(self, Self::Refused(PortError::Forked) | Self::Unreadable(_))
+        matches!(self, Self::Refused(PortError::Forked) | Self::Unreadable(_) | Self::Panicked)
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use keytoll_domain::time::Timestamp;
 
 use super::event::SLOT_BYTES;
-use super::map::Mapping;
+use super::map::Pages;
 use super::seals::{Appender, Hash, Record, chain};
 use super::segment::{self, Allocate, Segment, SegmentId};
 use super::shared::Shared;
@@ -27,6 +27,11 @@ pub(super) const SLOTS_PER_SEAL: u32 = 16 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 /// In-flight calls that room is kept for.
 const RESERVE_MAX: u32 = 4096;
+
+/// Slots whose pages are made ready in a new segment, and at least after each sync: 96 KiB.
+const FIRST_SLOTS: u32 = 1024;
+/// And at most, 6 MiB.
+const AHEAD_MAX: u32 = 64 * 1024;
 
 /// What recovery hands to the sealing thread.
 pub(super) struct State {
@@ -49,6 +54,7 @@ pub(super) struct Kept {
 /// A segment that is being written, or will be.
 struct Live {
     segment: Segment,
+    pages: Pages,
     written: Arc<AtomicU32>,
     sealed: u32,
 }
@@ -65,7 +71,6 @@ struct Core {
     next_number: u64,
     line: Arc<Line>,
     fresh: SyncSender<Fresh>,
-    retired: Receiver<Mapping>,
     live: VecDeque<Live>,
 }
 
@@ -74,12 +79,11 @@ pub(super) struct WriterEnd {
     reserve: u32,
     line: Arc<Line>,
     fresh: Receiver<Fresh>,
-    retired: SyncSender<Mapping>,
 }
 
 impl WriterEnd {
     pub(super) fn writer(self, sealer: Thread) -> Writer {
-        Writer::new(self.reserve, self.line, self.fresh, self.retired, sealer)
+        Writer::new(self.reserve, self.line, self.fresh, sealer)
     }
 }
 
@@ -112,12 +116,10 @@ impl Sealer {
         for (index, next_number) in (0..options.cores).zip(state.next_numbers) {
             let line = Arc::new(Line::default());
             let (fresh_in, fresh_out) = sync_channel(1);
-            let (retired_in, retired_out) = sync_channel(2);
             let reserve = (slots / 8).min(RESERVE_MAX);
-            let (fresh, retired) = (fresh_out, retired_in);
-            ends.push(WriterEnd { reserve, line: line.clone(), fresh, retired });
-            let (fresh, retired) = (fresh_in, retired_out);
-            cores.push(Core { index, next_number, line, fresh, retired, live: VecDeque::new() });
+            ends.push(WriterEnd { reserve, line: line.clone(), fresh: fresh_out });
+            let fresh = fresh_in;
+            cores.push(Core { index, next_number, line, fresh, live: VecDeque::new() });
         }
         let mut sealer = Self {
             dir: options.dir.clone(),
@@ -139,6 +141,7 @@ impl Sealer {
     }
 
     pub(super) fn run(mut self) {
+        let _stop = StopAtEnd(self.shared.clone());
         loop {
             let stopping = self.shared.stopping();
             let asked = self.shared.asked();
@@ -161,9 +164,6 @@ impl Sealer {
         let mut trouble = None;
         for index in 0..self.cores.len() {
             let core = &self.cores[index];
-            while let Ok(mapping) = core.retired.try_recv() {
-                drop(mapping);
-            }
             if !core.line.has_spare()
                 && let Err(error) = self.supply_core(index)
             {
@@ -187,10 +187,11 @@ impl Sealer {
         let core = &mut self.cores[index];
         let id = SegmentId { core: core.index, number: core.next_number };
         let allocate = &*self.allocate;
-        let (segment, mapping) = Segment::create(&self.dir, id, self.slots, now, allocate)?;
+        let (segment, mapping, pages) = Segment::create(&self.dir, id, self.slots, now, allocate)?;
+        pages.prepare(0, FIRST_SLOTS);
         core.next_number += 1;
         let written = Arc::new(AtomicU32::new(0));
-        core.live.push_back(Live { segment, written: written.clone(), sealed: 0 });
+        core.live.push_back(Live { segment, pages, written: written.clone(), sealed: 0 });
         // The channel has room: it was seen empty and this is its only sender. When the writer is gone
         // nobody waits for the segment.
         drop(core.fresh.try_send(Fresh { mapping, slots: self.slots, written }));
@@ -219,7 +220,7 @@ impl Sealer {
             for (place, live) in core.live.iter().enumerate() {
                 let end = live.fresh();
                 if end > live.sealed {
-                    live.segment.sync()?;
+                    live.pages.sync(live.sealed, end)?;
                     chained.seal(&live.segment, live.sealed, end, &mut records)?;
                     ends.push((index, place, end));
                 }
@@ -230,17 +231,24 @@ impl Sealer {
             let live = &mut self.cores[index].live[place];
             let bytes = u64::from(end - live.sealed) * SLOT_BYTES as u64;
             self.shared.counters.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+            // As many again, and half as many more.
+            let ahead = ((end - live.sealed) / 2 * 3).clamp(FIRST_SLOTS, AHEAD_MAX);
+            live.pages.prepare(end, ahead);
             live.sealed = end;
         }
         self.keep_full();
         Ok(())
     }
 
-    /// Moves segments that are full and sealed from the cores to the kept ones.
+    /// Moves segments that are full, sealed and left by their writer from the cores to the kept ones.
     fn keep_full(&mut self) {
         let (last_seal, sealed_at) = (self.seals.count, (self.clock)());
         for core in &mut self.cores {
-            while core.live.front().is_some_and(|live| live.sealed == self.slots) {
+            while core
+                .live
+                .front()
+                .is_some_and(|live| live.sealed == self.slots && live.pages.released())
+            {
                 let Some(live) = core.live.pop_front() else { break };
                 let bytes = segment_bytes(self.slots);
                 self.kept.push_back(Kept { id: live.segment.id, bytes, last_seal, sealed_at });
@@ -294,6 +302,15 @@ impl Sealer {
             }
             self.kept.pop_front();
         }
+    }
+}
+
+/// Nobody waits for a thread that is gone, whatever ended it.
+struct StopAtEnd(Arc<Shared>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

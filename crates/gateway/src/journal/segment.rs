@@ -15,7 +15,7 @@ use keytoll_domain::time::Timestamp;
 use rustix::fs::FallocateFlags;
 
 use super::event::{SLOT_BYTES, Slot, SlotBytes, decode, field};
-use super::map::Mapping;
+use super::map::{Mapping, Pages};
 
 const MAGIC: [u8; 8] = *b"ktsegmnt";
 /// Goes up with every change of header or slots.
@@ -72,7 +72,7 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// A segment open for reading; the writer has the mapping.
+/// A segment open for reading; writer and sealing thread have its mapping.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) id: SegmentId,
@@ -87,14 +87,14 @@ impl Segment {
         slots: u32,
         now: Timestamp,
         allocate: &Allocate,
-    ) -> io::Result<(Self, Mapping)> {
+    ) -> io::Result<(Self, Mapping, Pages)> {
         let path = dir.join(id.to_string());
         let unfinished = path.with_extension(UNFINISHED);
         let made = Self::make(&unfinished, id, slots, now, allocate);
-        let (file, mapping) = made.inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+        let (file, mapping, pages) = made.inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
         fs::rename(&unfinished, &path)?;
         sync_dir(dir)?;
-        Ok((Self { id, file }, mapping))
+        Ok((Self { id, file }, mapping, pages))
     }
 
     fn make(
@@ -103,14 +103,14 @@ impl Segment {
         slots: u32,
         now: Timestamp,
         allocate: &Allocate,
-    ) -> io::Result<(File, Mapping)> {
+    ) -> io::Result<(File, Mapping, Pages)> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(path)?;
         allocate(&file, (u64::from(slots) + 1) * SLOT_BYTES as u64)?;
         file.write_all_at(&header(id, slots, now), 0)?;
         file.sync_all()?;
-        let mapping = Mapping::new(&file, slots)?;
-        Ok((file, mapping))
+        let (mapping, pages) = Mapping::new(&file, slots)?;
+        Ok((file, mapping, pages))
     }
 
     pub(super) fn open(dir: &Path, id: SegmentId) -> io::Result<Self> {
@@ -124,7 +124,7 @@ impl Segment {
         Ok(u32::try_from(slots).unwrap_or(u32::MAX))
     }
 
-    /// Data written through the mapping is in the same pages, so this is its `msync` as well.
+    /// For segments without a mapping.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

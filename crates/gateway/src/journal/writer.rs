@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::thread::Thread;
 
 use super::event::{Charge, End, SlotBytes, encode_charge, encode_end};
@@ -45,8 +45,6 @@ pub struct Writer {
     reserve: u32,
     line: Arc<Line>,
     fresh: Receiver<Fresh>,
-    /// Full segments go back to be unmapped elsewhere: that takes time in proportion to their size.
-    retired: SyncSender<Mapping>,
     sealer: Thread,
     /// The sealing thread was woken for a segment that has not come yet.
     asked: bool,
@@ -57,10 +55,9 @@ impl Writer {
         reserve: u32,
         line: Arc<Line>,
         fresh: Receiver<Fresh>,
-        retired: SyncSender<Mapping>,
         sealer: Thread,
     ) -> Self {
-        Self { current: None, next: 0, reserve, line, fresh, retired, sealer, asked: false }
+        Self { current: None, next: 0, reserve, line, fresh, sealer, asked: false }
     }
 
     /// Is there room for this call and for those already on their way? Asked before a request is sent
@@ -119,12 +116,9 @@ impl Writer {
         };
         self.line.taken.fetch_add(1, Ordering::AcqRel);
         self.asked = false;
-        self.sealer.unpark();
         self.next = 0;
-        if let Some(full) = self.current.replace(fresh) {
-            // A full channel only means that this thread does the unmapping.
-            drop(self.retired.try_send(full.mapping));
-        }
+        self.current = Some(fresh);
+        self.sealer.unpark();
         Ok(())
     }
 }

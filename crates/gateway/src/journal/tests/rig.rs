@@ -74,6 +74,8 @@ pub(crate) struct Store {
     pub(crate) offers: Mutex<Vec<Seal>>,
     /// Fail this many offers before the next is taken.
     pub(crate) failures: AtomicU32,
+    /// Panic at this many offers.
+    pub(crate) panics: AtomicU32,
     /// Say no to an offer after having taken it: the answer got lost.
     pub(crate) lost_answers: AtomicU32,
 }
@@ -112,6 +114,7 @@ impl Store {
 
     fn take_now(&self, batch: &SealedBatch) -> Result<Taken, PortError> {
         self.offers.lock().unwrap().push(batch.seal.clone());
+        assert!(!spend(&self.panics), "the test says so");
         if spend(&self.failures) {
             return Err(PortError::Unavailable("the test says so".into()));
         }

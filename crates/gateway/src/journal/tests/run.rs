@@ -68,6 +68,16 @@ fn sink_failures_delay_a_batch_and_never_change_it() {
     same_seal_every_time(&rig.store);
 }
 
+#[test]
+fn a_panic_of_the_sink_is_a_failure_like_others() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    rig.store.panics.store(1, Ordering::Release);
+    opened.writers[0].charge(&call(1, 1)).unwrap();
+    assert!(opened.journal.settle(LONG));
+    assert_eq!((rig.store.calls(), opened.journal.stats().offer_failures), (1, 1));
+}
+
 pub(super) fn same_seal_every_time(store: &Store) {
     let seals = store.seals();
     for offer in store.offers.lock().unwrap().iter() {
