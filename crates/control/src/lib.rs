@@ -33,3 +33,4 @@ pub mod users;
 pub use actor::{Actor, Denied, Who};
 pub use ctx::{Clock, Ctx, Entropy, Settings, Wake};
 pub use keytoll_store::StoreError;
+pub use password::Password;

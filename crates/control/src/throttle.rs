@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use keytoll_domain::time::{MICROS_PER_SECOND, Timestamp};
@@ -47,9 +48,21 @@ impl Subject<'_> {
     fn name(self) -> Box<str> {
         match self {
             Self::Email(text) => format!("e {text}").into(),
-            Self::Address(text) => format!("a {text}").into(),
-            Self::SignUp(text) => format!("s {text}").into(),
+            Self::Address(text) => format!("a {}", network(text)).into(),
+            Self::SignUp(text) => format!("s {}", network(text)).into(),
         }
+    }
+}
+
+/// Whoever has one IPv6 address has the 2^64 of its network: they are counted as one.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}")
+        }
+        Ok(IpAddr::V4(v4)) => v4.to_string(),
+        Err(_) => address.to_owned(),
     }
 }
 
@@ -117,5 +130,12 @@ mod tests {
         assert_eq!(throttle.enter(subject, start.plus_secs(60)), Err(14 * 60));
         assert_eq!(throttle.enter(Subject::Email("b@example.com"), start), Ok(()));
         assert_eq!(throttle.enter(subject, start.plus_secs(900)), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one() {
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
     }
 }

@@ -17,7 +17,10 @@ use std::time::Duration;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
+};
 
 use crate::{Result, StoreError, migrate};
 
@@ -47,9 +50,12 @@ impl Db {
     /// Opens `sqlite:PATH` (created when absent, with its folder) or `postgres://…` and migrates it.
     pub async fn connect(url: &str) -> Result<Self> {
         let db = if let Some(path) = url.strip_prefix("sqlite:") {
-            sqlite(Path::new(path.trim_start_matches("//")))?
+            sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            postgres(PgConnectOptions::from_str(url)?)
+            let options = PgConnectOptions::from_str(url)?;
+            // The pool would retry a refused connection until its time is up and then say only that.
+            PgConnection::connect_with(&options).await.map_err(unavailable)?.close().await?;
+            postgres(options)
         } else {
             return Err(StoreError::Internal(
                 "the storage url must begin with `sqlite:` or `postgres://`".into(),
@@ -101,7 +107,7 @@ impl Tx {
     }
 }
 
-fn sqlite(path: &Path) -> Result<Db> {
+async fn sqlite(path: &Path) -> Result<Db> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| {
             StoreError::Unavailable(format!("cannot create {}: {error}", folder.display()))
@@ -116,10 +122,16 @@ fn sqlite(path: &Path) -> Result<Db> {
         .busy_timeout(WAIT);
     let pool = |size| PoolOptions::<Sqlite>::new().max_connections(size).acquire_timeout(WAIT);
     let readers = options.clone().pragma("query_only", "ON");
+    let named = |error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    SqliteConnection::connect_with(&options).await.map_err(named)?.close().await?;
     Ok(Db::Sqlite {
         writer: pool(1).connect_lazy_with(options),
         readers: pool(SQLITE_READERS).connect_lazy_with(readers),
     })
+}
+
+fn unavailable(error: sqlx::Error) -> StoreError {
+    StoreError::Unavailable(format!("cannot connect to PostgreSQL: {error}"))
 }
 
 pub(crate) fn postgres(options: PgConnectOptions) -> Db {

@@ -176,6 +176,49 @@ async fn sequences_have_no_gap_when_writers_race_and_fail() {
 }
 
 #[tokio::test]
+async fn two_processes_write_in_turn() {
+    on_each_engine(async |db| {
+        let other = match &db {
+            Db::Sqlite { writer, .. } => {
+                let options = writer.connect_options();
+                let path = options.get_filename().display();
+                Db::connect(&format!("sqlite:{path}")).await.unwrap()
+            }
+            Db::Postgres(pool) => crate::db::postgres((*pool.connect_options()).clone()),
+        };
+        let write = async |db: &Db| {
+            for _ in 0..10 {
+                let mut tx = db.write().await.unwrap();
+                feed::feed_append(&mut tx, feed::FeedKind::Key, "k", NOW).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        };
+        tokio::join!(write(&db), write(&other));
+        let mut tx = db.read().await.unwrap();
+        assert_eq!(feed::feed_head(&mut tx).await.unwrap(), 20);
+        drop(tx);
+        other.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connect_says_what_it_cannot_open() {
+    let folder = std::env::temp_dir();
+    for url in [
+        format!("sqlite:{}", folder.display()),
+        "mysql://x".into(),
+        "postgres://127.0.0.1:1/x".into(),
+    ] {
+        let error = Db::connect(&url).await.unwrap_err().to_string();
+        let named = error.contains(&*folder.to_string_lossy())
+            || error.contains("must begin with")
+            || error.contains("cannot connect to PostgreSQL");
+        assert!(named, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn migrating_twice_changes_nothing() {
     on_each_engine(async |db| crate::migrate::run(&db).await.unwrap()).await;
 }

@@ -7,6 +7,8 @@ use keytoll_domain::time::Timestamp;
 use keytoll_store::key::KeyWithTotals;
 use serde::{Serialize, Serializer};
 
+use crate::json;
+
 /// Serialised, it is a row of `GET /api/v1/keys`; times are RFC 3339.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyView {
@@ -18,14 +20,14 @@ pub struct KeyView {
     /// Addresses without a mask are written without one.
     #[serde(serialize_with = "ips")]
     pub allowed_ips: Vec<IpNet>,
-    #[serde(serialize_with = "time_or_null")]
+    #[serde(serialize_with = "json::time_or_null")]
     pub expires_at: Option<Timestamp>,
-    #[serde(serialize_with = "time_or_null")]
+    #[serde(serialize_with = "json::time_or_null")]
     pub revoked_at: Option<Timestamp>,
-    #[serde(serialize_with = "time_or_null")]
+    #[serde(serialize_with = "json::time_or_null")]
     pub last_used_at: Option<Timestamp>,
     pub total_requests: u64,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "json::time")]
     pub created_at: Timestamp,
     pub status: KeyStatus,
     pub environment: Environment,
@@ -72,17 +74,4 @@ fn ips<S: Serializer>(list: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> 
             net.to_string()
         }
     }))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference")]
-fn time_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => serializer.collect_str(at),
-        None => serializer.serialize_none(),
-    }
 }

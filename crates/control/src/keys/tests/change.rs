@@ -1,3 +1,5 @@
+use keytoll_domain::feed::Changed;
+
 use super::*;
 
 #[tokio::test]
@@ -79,6 +81,42 @@ async fn list_is_newest_first_with_a_cursor_and_the_contract_s_members() {
         assert_eq!(row["last_used_at"], serde_json::Value::Null);
         assert_eq!(row["created_at"], START.plus_secs(1).rfc3339());
         assert_eq!(row["rate_limit_per_minute"], 60);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_feed_carries_everything_a_gateway_decides_by() {
+    in_world(async |world| {
+        let ctx = &world.bench.ctx;
+        let id = world.issue(new_key("a")).await.unwrap().key.id;
+        let gone = world.issue(new_key("b")).await.unwrap().key.id;
+        revoke(ctx, &world.owner, gone).await.unwrap();
+        let snapshot = crate::feed::snapshot(ctx, "node").await.unwrap();
+        assert_eq!(snapshot.sequence, 3);
+        assert_eq!(snapshot.keys.iter().map(|key| key.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(snapshot.subscriptions[0].id, world.subscription);
+        assert_eq!((snapshot.plans[0].version, snapshot.products.len()), (1, 1));
+
+        let mut tx = ctx.store.write().await.unwrap();
+        for (kind, record) in [
+            (FeedKind::Product, "tracking".to_owned()),
+            (FeedKind::Plan, "starter@1".into()),
+            (FeedKind::Subscription, world.subscription.to_string()),
+        ] {
+            feed_append(&mut tx, kind, record, START).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let changes = crate::feed::changes(ctx, 2, 100).await.unwrap();
+        let records: Vec<_> = changes.iter().map(|change| change.record.clone()).collect();
+        assert!(
+            matches!(
+                records.as_slice(),
+                [Changed::Key(key), Changed::Product(_), Changed::Plan(_), Changed::Subscription(_)]
+                    if key.revoked_at.is_some()
+            ),
+            "{records:?}"
+        );
     })
     .await;
 }
