@@ -1,16 +1,26 @@
 //! The ledger's door: sealed batches of calls come in, each exactly once.
 //!
 //! The seal and the sums it proves are written in one transaction, so a batch that is offered again after a crash is
-//! recognised by its seal. A seal of the same node and number with another hash is a second history: it is refused.
+//! recognised by its seal. A seal of the same node and number with another hash, or one that does not follow the seal
+//! before it, is a second history: it is refused.
 
 use std::collections::BTreeMap;
 
-use keytoll_domain::key::Environment;
-use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, SealedBatch, UsageRow};
-use keytoll_store::StoreError;
-use keytoll_store::ledger as store;
+use serde::Serialize;
 
+use keytoll_domain::key::Environment;
+use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow};
+use keytoll_store::ledger as store;
+use keytoll_store::{StoreError, Tx};
+
+use crate::actor::{Actor, Denied};
 use crate::ctx::Ctx;
+
+/// What the first seal of a node names as the hash before it.
+const FIRST_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const SEALS_PER_PAGE: u32 = 1_000;
+/// Breaks told of one node.
+const BREAKS_MAX: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -27,6 +37,25 @@ pub enum TakeError {
     Store(#[from] StoreError),
 }
 
+/// What the seals of one node are like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChainReport {
+    pub node: String,
+    pub seals: u64,
+    /// Number of the last seal.
+    pub last: u64,
+    /// The first few places where a seal is missing or does not follow the one before.
+    pub breaks: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Takes a batch. Records that it names need not exist any more.
 pub async fn take(ctx: &Ctx, batch: &SealedBatch) -> Result<Taken, TakeError> {
     let seal = &batch.seal;
@@ -38,12 +67,62 @@ pub async fn take(ctx: &Ctx, batch: &SealedBatch) -> Result<Taken, TakeError> {
         }
         return Err(TakeError::Forked { node: seal.node.clone(), sequence: seal.sequence });
     }
+    if !follows(&mut tx, seal).await? {
+        return Err(TakeError::Forked { node: seal.node.clone(), sequence: seal.sequence });
+    }
     store::usage_add(&mut tx, &usage(&batch.usage)).await?;
     store::periods_add(&mut tx, &periods(&batch.periods)).await?;
     store::touches_add(&mut tx, &touches(&batch.touches)).await?;
     store::refused_add(&mut tx, &refused(&batch.refused)).await?;
     tx.commit().await?;
     Ok(Taken::Applied)
+}
+
+/// Whether the seal names the hash of the one before it, if that one is here.
+async fn follows(tx: &mut Tx, seal: &Seal) -> Result<bool, StoreError> {
+    let before = store::seal_by_sequence(tx, &seal.node, seal.sequence.saturating_sub(1)).await?;
+    Ok(before.is_none_or(|before| before.sha256 == seal.previous))
+}
+
+/// Follows every node's seals from the first to the last.
+pub async fn verify_chain(ctx: &Ctx, actor: &Actor) -> Result<Vec<ChainReport>, VerifyError> {
+    actor.require_staff()?;
+    let mut tx = ctx.store.read().await?;
+    let mut reports = Vec::new();
+    for node in store::seal_nodes(&mut tx).await? {
+        reports.push(verify_node(&mut tx, node).await?);
+    }
+    Ok(reports)
+}
+
+async fn verify_node(tx: &mut Tx, node: String) -> Result<ChainReport, StoreError> {
+    let mut report = ChainReport { node, seals: 0, last: 0, breaks: Vec::new() };
+    let mut hash = FIRST_PREVIOUS.to_owned();
+    loop {
+        let page = store::seal_page(tx, &report.node, report.last, SEALS_PER_PAGE).await?;
+        if page.is_empty() {
+            return Ok(report);
+        }
+        for seal in page {
+            if let Some(text) = break_before(&seal, report.last, &hash)
+                && report.breaks.len() < BREAKS_MAX
+            {
+                report.breaks.push(text);
+            }
+            report.seals += 1;
+            report.last = seal.sequence;
+            hash = seal.sha256;
+        }
+    }
+}
+
+fn break_before(seal: &Seal, last: u64, hash: &str) -> Option<String> {
+    let next = last + 1;
+    if seal.sequence > next {
+        return Some(format!("seals {next} to {} are missing", seal.sequence - 1));
+    }
+    let follows = seal.previous == hash;
+    (!follows).then(|| format!("seal {} does not follow the one before", seal.sequence))
 }
 
 // One row for each record, in the order of the records: the store's statements ask for both.

@@ -5,6 +5,7 @@ use keytoll_domain::time::{Day, Timestamp};
 use keytoll_store::testing::on_each_engine;
 
 use super::*;
+use crate::actor::Actor;
 use crate::testing::{Bench, START};
 
 fn seal(sequence: u64, sha256: &str) -> Seal {
@@ -14,7 +15,7 @@ fn seal(sequence: u64, sha256: &str) -> Seal {
         segment: "s".into(),
         first: 0,
         count: 1,
-        previous: "0".repeat(64),
+        previous: if sequence == 1 { "0".repeat(64) } else { "a".repeat(64) },
         sha256: sha256.repeat(64),
         sealed_at: START,
     }
@@ -80,6 +81,33 @@ async fn a_batch_is_taken_once_and_a_second_history_is_refused() {
         let mut tx = bench.ctx.store.read().await.unwrap();
         assert_eq!(store::seal_last(&mut tx, "n1").await.unwrap(), Some(seal(2, "b")));
         assert_eq!(store::seal_page(&mut tx, "n1", 0, 10).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_seal_that_does_not_follow_the_one_before_is_refused() {
+    on_each_engine(async |db| {
+        let bench = Bench::new(db);
+        take(&bench.ctx, &batch(1, "c", 3)).await.unwrap();
+        let forked = take(&bench.ctx, &batch(2, "b", 3)).await;
+        assert!(matches!(forked, Err(TakeError::Forked { sequence: 2, .. })), "{forked:?}");
+        assert_eq!(units(&bench).await, 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_chain_is_checked_seal_by_seal() {
+    on_each_engine(async |db| {
+        let bench = Bench::new(db);
+        for (sequence, sha256) in [(1, "a"), (2, "a"), (5, "b")] {
+            take(&bench.ctx, &batch(sequence, sha256, 1)).await.unwrap();
+        }
+        let report = verify_chain(&bench.ctx, &Actor::cli()).await.unwrap();
+        assert_eq!(report.len(), 1);
+        assert_eq!((report[0].node.as_str(), report[0].seals, report[0].last), ("n1", 3, 5));
+        assert_eq!(report[0].breaks, ["seals 3 to 4 are missing"]);
     })
     .await;
 }

@@ -1,6 +1,7 @@
-//! Bounds of what a product or plan says about itself; more is refused with 422.
+//! Bounds of what a product or plan says about itself; more is refused with 422. What its document says is cut.
 
 pub const NAME_MAX_CHARS: usize = 200;
+pub const VERSION_MAX_CHARS: usize = 40;
 pub const DESCRIPTION_MAX_CHARS: usize = 20_000;
 /// Longer summaries of operations are cut.
 pub const SUMMARY_MAX_CHARS: usize = 500;

@@ -13,7 +13,7 @@ use keytoll_store::product::{
 use keytoll_store::{StoreError, Tx};
 
 use super::draft::{DraftDocument, ProductDraft};
-use super::fold;
+use super::{fold, limits};
 use crate::catalog::{Action, ApplyError, Change, Kind};
 use crate::fault::Fault;
 
@@ -108,7 +108,11 @@ fn merge(
         DraftDocument::Absent | DraftDocument::OutOfReach(_) => None,
     };
     let document = source.map(|source| &source.document);
-    let title = document.map(|document| document.title.clone()).filter(|title| !title.is_empty());
+    let said = |member: fn(&apispec::Document) -> &str, max_chars: usize| {
+        document.map(|document| member(document).chars().take(max_chars).collect::<String>())
+    };
+    let title = said(|document| &document.title, limits::NAME_MAX_CHARS);
+    let title = title.filter(|title| !title.is_empty());
     let text = |own: &Option<String>, said: Option<String>, was: Option<String>| {
         own.clone().or(said).or(was).unwrap_or_default()
     };
@@ -121,12 +125,12 @@ fn merge(
         ),
         description: text(
             &draft.description,
-            document.map(|document| document.description.clone()),
+            said(|document| &document.description, limits::DESCRIPTION_MAX_CHARS),
             old.map(|old| old.description.clone()),
         ),
         version: text(
             &draft.version,
-            document.map(|document| document.version.clone()),
+            said(|document| &document.version, limits::VERSION_MAX_CHARS),
             old.map(|old| old.version.clone()),
         ),
         status: draft.status.or(kept.map(|old| old.status)).unwrap_or_default(),

@@ -105,7 +105,7 @@ impl Shop {
             segment: "s".into(),
             first: 0,
             count: 1,
-            previous: "0".repeat(64),
+            previous: format!("{:064x}", sequence - 1),
             sha256: format!("{sequence:064x}"),
             sealed_at: self.bench.ctx.now(),
         };
