@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use keytoll_control::Ctx;
 
@@ -11,6 +12,14 @@ pub struct Portal {
     pub ctx: Ctx,
     /// Where people reach the portal; decides on cookies and on the origins that forms may come from.
     pub public_url: Origin,
+    /// Where calls go, for samples: scheme, host and port, and a path if there is one; no slash at the end.
+    pub gateway_url: Arc<str>,
+}
+
+impl Portal {
+    pub fn new(ctx: Ctx, public_url: Origin, gateway_url: &str) -> Self {
+        Self { ctx, public_url, gateway_url: gateway_url.trim_end_matches('/').into() }
+    }
 }
 
 /// Scheme, host and port: what browsers call an origin.
