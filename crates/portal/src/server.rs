@@ -12,9 +12,9 @@ use http::header::{self, HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 
 use crate::state::Portal;
-use crate::{assets, request_id, web};
+use crate::{api, assets, request_id, web};
 
-/// Largest body of a form or a request of the API.
+/// Largest body of a form.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 /// No inline script or style, nothing from elsewhere, no framing.
@@ -28,21 +28,24 @@ const HEADERS: [(HeaderName, &str); 6] = [
     // Not `no-referrer`: browsers would then send `Origin: null` with our own forms.
     (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=()"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=()",
+    ),
 ];
 
 /// Everything the portal listener answers.
 pub fn router(portal: Portal) -> Router {
-    let pages = web::routes().layer(from_fn_with_state(portal.clone(), web::own_site_only));
-    Router::new()
-        .merge(pages)
-        .route("/assets/{name}", get(assets::show))
-        .fallback(web::not_found)
+    let pages = web::routes()
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .layer(from_fn(private_by_default))
-        .layer(from_fn_with_state(portal.clone(), secure))
+        .layer(from_fn_with_state(portal.clone(), web::own_site_only))
+        .route("/assets/{name}", get(assets::show))
         .layer(from_fn_with_state(portal.clone(), request_id::assign))
-        .with_state(portal)
+        .with_state(portal.clone());
+    pages
+        .merge(api::router(portal.clone()))
+        .layer(from_fn(private_by_default))
+        .layer(from_fn_with_state(portal, secure))
 }
 
 /// Answers on the listener until `shutdown` is done, then ends what is under way.

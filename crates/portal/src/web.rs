@@ -55,10 +55,11 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/staff/products", get(staff::products))
         .route("/staff/partners", get(staff::partners))
         .route("/staff/keys", get(staff::keys))
+        .fallback(not_found)
 }
 
 /// `404` for every address that is no page.
-pub(crate) async fn not_found(visitor: Visitor) -> Response {
+async fn not_found(visitor: Visitor) -> Response {
     answer::page(&visitor.shell, StatusCode::NOT_FOUND, &ErrorPage::not_found())
 }
 

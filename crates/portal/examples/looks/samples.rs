@@ -16,7 +16,7 @@ use keytoll_portal::pages::keys::{
 use keytoll_portal::pages::plans::{
     CancelSubscription, PlanTerms, Plans, Subscribe, SubscriptionRow, Subscriptions,
 };
-use keytoll_portal::pages::staff::{self, NodeRow, PartnerRow, ProductRow};
+use keytoll_portal::pages::staff::{self, PartnerRow, ProductRow};
 use keytoll_portal::ui::chart::DayBar;
 use keytoll_portal::ui::form::Problems;
 use keytoll_portal::ui::{Page, Shell, Theme, Viewer};
@@ -24,7 +24,7 @@ use keytoll_portal::ui::{Page, Shell, Theme, Viewer};
 const HOSTILE: &str = "<script>alert('sample')</script>\" onmouseover=x";
 
 /// Every page by name, rendered.
-pub fn all(theme: Theme) -> Vec<(&'static str, String)> {
+pub(crate) fn all(theme: Theme) -> Vec<(&'static str, String)> {
     let out = Shell { viewer: None, theme, here: "/".into() };
     let partner = shell(theme, false);
     let staff = shell(theme, true);
@@ -276,7 +276,7 @@ fn subscriptions() -> Subscriptions {
         id: id.into(),
         plan: plan.into(),
         status,
-        price: "$49.00".into(),
+        price: Some("$49.00".into()),
         period_start: "2026-11-01T00:00:00Z".parse().expect("a time"),
         period_end: "2026-12-01T00:00:00Z".parse().expect("a time"),
         units,
@@ -339,7 +339,7 @@ fn keys() -> KeyList {
         now: now(),
         rows: key_rows(),
         next_cursor: None,
-        active: 2,
+        active: Some(2),
         cap: 25,
         subscribed: true,
         may_change: true,
@@ -451,7 +451,12 @@ fn revoke() -> RevokeKey {
 
 fn revoked() -> KeyRevoked {
     let receipt = ReceiptView { missing: vec!["sample-node-3".into()], ..receipt() };
-    KeyRevoked { name: "Production integration".into(), prefix: "sk_live_a3f9b1c2".into(), receipt }
+    KeyRevoked {
+        name: "Production integration".into(),
+        prefix: "sk_live_a3f9b1c2".into(),
+        receipt,
+        staff: false,
+    }
 }
 
 fn invoices() -> Vec<InvoiceRow> {
@@ -501,7 +506,7 @@ fn dashboard() -> Dashboard {
         days: days(true),
         subscribed: true,
         keys: key_rows(),
-        invoices: invoices(),
+        invoices: Some(invoices()),
     }
 }
 
@@ -514,7 +519,7 @@ fn dashboard_empty() -> Dashboard {
         days: empty_days(),
         subscribed: false,
         keys: Vec::new(),
-        invoices: Vec::new(),
+        invoices: Some(Vec::new()),
         ..dashboard()
     }
 }
@@ -547,24 +552,14 @@ fn partners() -> Vec<PartnerRow> {
 }
 
 fn overview() -> staff::Overview {
-    let node = |node: &str, live, behind, secs: i64| NodeRow {
-        node: node.into(),
-        live,
-        seen_at: now().plus_secs(-secs),
-        behind,
-    };
     staff::Overview {
         now: now(),
         products: 3,
-        partners: 100,
-        active_keys: Some(3_200),
+        partners: 1_000,
         more_partners: true,
-        nodes: Some(vec![
-            node("sample-node-1", true, 0, 1),
-            node("sample-node-2", true, 4, 2),
-            node("sample-node-3", false, 90, 7_200),
-        ]),
-        recent_partners: partners(),
+        active_keys: 812,
+        more_keys: false,
+        recent_partners: partners().into_iter().map(|row| (row.name, row.created_at)).collect(),
     }
 }
 
@@ -605,5 +600,12 @@ fn staff_partners() -> staff::Partners {
 
 fn staff_keys() -> staff::Keys {
     let rows = key_rows().into_iter().map(|key| (key, "Sample Partner".to_owned())).collect();
-    staff::Keys { now: now(), query: "sk_".into(), rows, next_cursor: None, may_revoke: true }
+    staff::Keys {
+        now: now(),
+        query: "sk_".into(),
+        partner: String::new(),
+        rows,
+        next_cursor: None,
+        may_revoke: true,
+    }
 }

@@ -27,12 +27,13 @@ pub struct Dashboard {
     pub requests_today: u64,
     pub requests_month: u64,
     pub allowance: Option<Allowance>,
-    /// Of today's calls.
+    /// Of the 30 days of the chart.
     pub avg_response_ms: Option<u64>,
     pub days: Vec<DayBar>,
     pub subscribed: bool,
     pub keys: Vec<KeyRow>,
-    pub invoices: Vec<InvoiceRow>,
+    /// `None` for members who may not see money.
+    pub invoices: Option<Vec<InvoiceRow>>,
 }
 
 impl Page for Dashboard {
@@ -51,7 +52,7 @@ impl Page for Dashboard {
                 @if !started { (self.first_steps()) }
                 (self.cards())
                 (chart_card("calls", &self.days))
-                div class="two" { (self.recent_keys()) (self.recent_invoices()) }
+                div class="two" { (self.recent_keys()) @if let Some(invoices) = &self.invoices { (recent_invoices(invoices)) } }
             }
         }
     }
@@ -70,7 +71,7 @@ impl Dashboard {
                 div class="card stat" {
                     h2 { "Avg response time (ms)" }
                     p class="value" { span { @match self.avg_response_ms { Some(ms) => (count(ms)), None => "–" } } " " small { "ms" } }
-                    p class="note" { @if self.avg_response_ms.is_some() { "to the first byte, today" } @else { "no calls today" } }
+                    p class="note" { @if self.avg_response_ms.is_some() { "to the first byte, 30 days" } @else { "no calls yet" } }
                 }
             }
         }
@@ -127,19 +128,19 @@ impl Dashboard {
             }
         }
     }
+}
 
-    fn recent_invoices(&self) -> Markup {
-        html! {
-            section class="card" aria-labelledby="invoices-title" {
-                header { h2 id="invoices-title" { "Invoices" } a class="small" href="/invoices" { "All invoices" } }
-                @if self.invoices.is_empty() {
-                    (empty("invoice", "No invoices yet", "The first one is written when your first billing period ends.", &html! {}))
-                } @else {
-                    ul class="list" { @for invoice in &self.invoices { li {
-                        div { a href={ "/invoices/" (encode(&invoice.id)) } { (invoice.number) } div class="small muted" { (date(invoice.period_start)) " – " (date(invoice.period_last)) } }
-                        span class="row" { (invoice_state(&invoice.status)) b class="number" { (invoice.total) } }
-                    } } }
-                }
+fn recent_invoices(invoices: &[InvoiceRow]) -> Markup {
+    html! {
+        section class="card" aria-labelledby="invoices-title" {
+            header { h2 id="invoices-title" { "Invoices" } a class="small" href="/invoices" { "All invoices" } }
+            @if invoices.is_empty() {
+                (empty("invoice", "No invoices yet", "The first one is written when your first billing period ends.", &html! {}))
+            } @else {
+                ul class="list" { @for invoice in invoices { li {
+                    div { a href={ "/invoices/" (encode(&invoice.id)) } { (invoice.number) } div class="small muted" { (date(invoice.period_start)) " – " (date(invoice.period_last)) } }
+                    span class="row" { (invoice_state(&invoice.status)) b class="number" { (invoice.total) } }
+                } } }
             }
         }
     }

@@ -173,6 +173,8 @@ pub struct KeyRevoked {
     pub name: String,
     pub prefix: String,
     pub receipt: ReceiptView,
+    /// Shown to staff who ended a partner's key.
+    pub staff: bool,
 }
 
 impl Page for KeyRevoked {
@@ -191,8 +193,11 @@ impl Page for KeyRevoked {
                     span { (self.receipt.show()) }
                 }))
                 div class="buttons" {
-                    (link_button("/keys", "primary", "Back to the keys"))
-                    (link_button("/keys/new", "", "Create another"))
+                    @if self.staff { (link_button("/staff/keys", "primary", "Back to the keys")) }
+                    @else {
+                        (link_button("/keys", "primary", "Back to the keys"))
+                        (link_button("/keys/new", "", "Create another"))
+                    }
                 }
             }
         }

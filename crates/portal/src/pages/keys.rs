@@ -34,7 +34,8 @@ pub struct KeyList {
     pub now: Timestamp,
     pub rows: Vec<KeyRow>,
     pub next_cursor: Option<String>,
-    pub active: u64,
+    /// Counted where the whole list is on one page.
+    pub active: Option<u64>,
     pub cap: u64,
     pub subscribed: bool,
     pub may_change: bool,
@@ -51,7 +52,11 @@ impl Page for KeyList {
         let actions = html! {
             @if self.may_change && self.subscribed { a class="button primary" href="/keys/new" { (icon("plus")) "Create key" } }
         };
-        let about = html! { (count(self.active)) " of " (counted(self.cap, "active key", "active keys")) " in use. A key works until it is revoked or expires." };
+        let about = html! {
+            @if let Some(active) = self.active { (count(active)) " of " (counted(self.cap, "active key", "active keys")) " in use. " }
+            @else { "At most " (counted(self.cap, "active key", "active keys")) ". " }
+            "A key works until it is revoked or expires."
+        };
         html! {
             (head(&[], "API keys", &about, &actions))
             div class="card" {

@@ -89,7 +89,8 @@ pub struct SubscriptionRow {
     pub id: String,
     pub plan: String,
     pub status: &'static str,
-    pub price: String,
+    /// Absent when the plan's terms have changed since.
+    pub price: Option<String>,
     pub period_start: Timestamp,
     pub period_end: Timestamp,
     pub units: u64,
@@ -155,7 +156,7 @@ impl SubscriptionRow {
                     }
                 }
                 td data-label="Period ends" { (date(self.period_end)) }
-                td class="end" data-label="Price" { span { (self.price) " a month" } }
+                td class="end" data-label="Price" { span { @match &self.price { Some(price) => { (price) " a month" } None => span class="muted" { "as bought" } } } }
                 td class="end doing" {
                     @if self.cancellable {
                         a class="button plain small red" href={ "/subscriptions/" (self.id) "/cancel" } data-dialog { "Cancel" }

@@ -6,20 +6,10 @@ use maud::{Markup, html};
 use super::keys::{KeyRow, key_state, last_used};
 use crate::ui::form::search;
 use crate::ui::icon::icon;
-use crate::ui::part::{Tone, badge, code, empty, encode, environment, link_button, pager, state};
+use crate::ui::part::{Tone, badge, code, empty, encode, environment, link_button, pager};
 use crate::ui::shell::plain_head;
-use crate::ui::text::{count, counted, day, when};
+use crate::ui::text::{count, day, when};
 use crate::ui::{Nav, Page};
-
-/// A gateway as it last reported.
-#[derive(Clone, Debug)]
-pub struct NodeRow {
-    pub node: String,
-    pub live: bool,
-    pub seen_at: Timestamp,
-    /// Changes it has not applied yet.
-    pub behind: u64,
-}
 
 /// `GET /staff`
 #[derive(Clone, Debug, Default)]
@@ -27,11 +17,12 @@ pub struct Overview {
     pub now: Timestamp,
     pub products: u64,
     pub partners: u64,
-    pub active_keys: Option<u64>,
-    /// Such as "100+" when there is more than is counted.
+    /// There are more than were counted.
     pub more_partners: bool,
-    pub nodes: Option<Vec<NodeRow>>,
-    pub recent_partners: Vec<PartnerRow>,
+    pub active_keys: u64,
+    pub more_keys: bool,
+    /// Name and day of sign-up.
+    pub recent_partners: Vec<(String, Timestamp)>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +68,8 @@ pub struct Partners {
 pub struct Keys {
     pub now: Timestamp,
     pub query: String,
+    /// Id of the only partner shown, or empty.
+    pub partner: String,
     /// Each with its partner's name.
     pub rows: Vec<(KeyRow, String)>,
     pub next_cursor: Option<String>,
@@ -91,24 +84,22 @@ impl Page for Overview {
         Nav::Staff
     }
     fn body(&self) -> Markup {
-        let more = if self.more_partners { "+" } else { "" };
         html! {
             (plain_head("Overview", "What is for sale, who buys it, and whether the gateways are well."))
             div class="stack" {
                 div class="three keep" {
-                    (stat("Products", &count(self.products), if self.products == 1 { "product" } else { "products" }, "/staff/products"))
-                    (stat("Partners", &format!("{}{more}", count(self.partners)), if self.partners == 1 { "partner" } else { "partners" }, "/staff/partners"))
-                    @if let Some(keys) = self.active_keys { (stat("Active keys", &count(keys), if keys == 1 { "key" } else { "keys" }, "/staff/keys")) }
+                    (stat("Products", self.products, false, ("product", "products"), "/staff/products"))
+                    (stat("Partners", self.partners, self.more_partners, ("partner", "partners"), "/staff/partners"))
+                    (stat("Active keys", self.active_keys, self.more_keys, ("key", "keys"), "/staff/keys"))
                 }
                 div class="two" {
-                    @if let Some(nodes) = &self.nodes { (self.node_card(nodes)) }
                     section class="card" aria-labelledby="newest-title" {
                         header { h2 id="newest-title" { "Newest partners" } a class="small" href="/staff/partners" { "All partners" } }
                         @if self.recent_partners.is_empty() {
                             (empty("people", "No partners yet", "They sign up by themselves; you can also make one with keytoll partner create.", &link_button("/signup", "", "See the sign-up page")))
                         } @else {
-                            ul class="list" { @for partner in &self.recent_partners { li {
-                                span class="cut" { (partner.name) } span class="small muted nowrap" { (when(partner.created_at, self.now)) }
+                            ul class="list" { @for (name, created_at) in &self.recent_partners { li {
+                                span class="cut" { (name) } span class="small muted nowrap" { (when(*created_at, self.now)) }
                             } } }
                         }
                     }
@@ -118,29 +109,12 @@ impl Page for Overview {
     }
 }
 
-impl Overview {
-    fn node_card(&self, nodes: &[NodeRow]) -> Markup {
-        html! {
-            section class="card" aria-labelledby="nodes-title" {
-                header { h2 id="nodes-title" { "Gateways" } }
-                div id="nodes" data-live {
-                    @if nodes.is_empty() { (empty("gauge", "No gateway has reported yet", "Start one with keytoll serve.", &html! {})) }
-                    @else { ul class="list" { @for node in nodes { li {
-                        div { code { (node.node) } div class="small muted" { "seen " (when(node.seen_at, self.now)) } }
-                        @if !node.live { (state(Tone::Bad, "not answering")) }
-                        @else if node.behind > 0 { (state(Tone::Warn, &format!("{} behind", counted(node.behind, "change", "changes")))) }
-                        @else { (state(Tone::Good, "up to date")) }
-                    } } } }
-                }
-            }
-        }
-    }
-}
-
-fn stat(title: &str, value: &str, unit: &str, href: &str) -> Markup {
+/// A number with its unit; `more` when only so many were counted.
+fn stat(title: &str, number: u64, more: bool, unit: (&str, &str), href: &str) -> Markup {
     html! {
         div class="card stat" {
-            h2 { (title) } p class="value" { span { (value) } " " small { (unit) } }
+            h2 { (title) }
+            p class="value" { span { (count(number)) @if more { "+" } } " " small { (if number == 1 { unit.0 } else { unit.1 }) } }
             p class="note" { a href=(href) { "Show" span class="hush" { " " (title) } } }
         }
     }
@@ -251,6 +225,7 @@ impl Page for Keys {
             (plain_head("All keys", "Keys of every partner, newest first. Found a leaked key? Search for its beginning, such as sk_live_a3f9b1."))
             form class="filters" method="get" action="/staff/keys" role="search" {
                 (search(&self.query, "Search by prefix or name"))
+                @if !self.partner.is_empty() { input type="hidden" name="partner" value=(self.partner); }
                 button class="button" type="submit" { (icon("search")) "Search" }
             }
             div class="card" {
@@ -263,7 +238,7 @@ impl Page for Keys {
                         } }
                         tbody { @for (key, partner) in &self.rows { (self.row(key, partner)) } }
                     } }
-                    (pager(self.rows.len(), "keys", &format!("/staff/keys?q={}&", encode(&self.query)), self.next_cursor.as_deref()))
+                    (pager(self.rows.len(), "keys", &format!("/staff/keys?q={}&partner={}&", encode(&self.query), encode(&self.partner)), self.next_cursor.as_deref()))
                 }
             }
         }

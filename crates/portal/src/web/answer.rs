@@ -92,7 +92,9 @@ impl Stop {
     pub(super) fn of(trouble: impl Into<Trouble>, request_id: &str, shell: &Shell) -> Self {
         let (error, problem) = match trouble.into() {
             Trouble::Denied(Denied::NotFound) => return Self::error(ErrorPage::not_found(), shell),
-            Trouble::Denied(Denied::RoleMissing) => return Self::error(ErrorPage::forbidden(), shell),
+            Trouble::Denied(Denied::RoleMissing) => {
+                return Self::error(ErrorPage::forbidden(), shell);
+            }
             Trouble::Denied(Denied::PartnerRequired) => return Self::Elsewhere("/".into()),
             Trouble::Unavailable(problem) => (ErrorPage::unavailable(), problem),
             Trouble::Broken(problem) => (ErrorPage::internal(), problem),

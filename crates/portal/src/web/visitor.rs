@@ -82,11 +82,16 @@ impl Visitor {
 
     pub(super) fn partner_name(&self) -> String {
         let viewer = self.shell.viewer.as_ref();
-        let current = viewer.and_then(|viewer| viewer.partners.iter().find(|(_, _, current)| *current));
+        let current =
+            viewer.and_then(|viewer| viewer.partners.iter().find(|(_, _, current)| *current));
         current.map(|(_, name, _)| name.clone()).unwrap_or_default()
     }
 
-    async fn sign_in(&mut self, session: Session, chosen: Option<PartnerId>) -> Result<(), Trouble> {
+    async fn sign_in(
+        &mut self,
+        session: Session,
+        chosen: Option<PartnerId>,
+    ) -> Result<(), Trouble> {
         let own = &session.actor.partners;
         let chosen = chosen.filter(|id| own.iter().any(|(own, _)| own == id));
         self.partner = chosen.or_else(|| own.first().map(|(id, _)| *id));
@@ -118,8 +123,11 @@ impl FromRequestParts<Portal> for Visitor {
             request_id: id.map_or("-", RequestId::as_str).to_owned(),
             address: address.map(|ConnectInfo(address)| address.ip().to_string()),
         };
-        let Some(secret) = cookie::session(&parts.headers, &portal.public_url) else { return Ok(visitor) };
-        let found = users::session(&portal.ctx, &secret).await.map_err(|error| visitor.stop(error))?;
+        let Some(secret) = cookie::session(&parts.headers, &portal.public_url) else {
+            return Ok(visitor);
+        };
+        let found =
+            users::session(&portal.ctx, &secret).await.map_err(|error| visitor.stop(error))?;
         let Some(session) = found else { return Ok(visitor) };
         let chosen = cookie_value(&parts.headers, PARTNER_COOKIE).and_then(|id| id.parse().ok());
         if let Err(trouble) = visitor.sign_in(session, chosen).await {
@@ -136,7 +144,8 @@ impl FromRequestParts<Portal> for SignedIn {
         let visitor = Visitor::from_request_parts(parts, portal).await?;
         let Some(session) = &visitor.session else {
             // What was to be changed is lost with the session; only a page can be come back to.
-            let next = if parts.method == http::Method::GET { visitor.shell.here.as_str() } else { "/" };
+            let next =
+                if parts.method == http::Method::GET { visitor.shell.here.as_str() } else { "/" };
             return Err(Stop::log_in(next));
         };
         let actor = session.actor.clone();
