@@ -54,7 +54,11 @@ impl Db {
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)?;
             // The pool would retry a refused connection until its time is up and then say only that.
-            PgConnection::connect_with(&options).await.map_err(unavailable)?.close().await?;
+            PgConnection::connect_with(&options)
+                .await
+                .map_err(|error| unavailable(&error))?
+                .close()
+                .await?;
             postgres(options)
         } else {
             return Err(StoreError::Internal(
@@ -130,7 +134,7 @@ async fn sqlite(path: &Path) -> Result<Db> {
     })
 }
 
-fn unavailable(error: sqlx::Error) -> StoreError {
+fn unavailable(error: &sqlx::Error) -> StoreError {
     StoreError::Unavailable(format!("cannot connect to PostgreSQL: {error}"))
 }
 

@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use keytoll_domain::ids::{KeyId, SubscriptionId};
 use keytoll_domain::time::Timestamp;
 
 use crate::db::query::{Row, statements};
@@ -31,6 +32,12 @@ pub struct FeedRow {
 statements! { "feed";
     HEAD = "SELECT sequence FROM feed_head WHERE one = 1";
     DRAW = "UPDATE feed_head SET sequence = sequence + 1 WHERE one = 1 RETURNING sequence";
+    IMPORTED = "SELECT COUNT(*) AS imported FROM keys \
+        WHERE subscription_id = $1 AND imported = 1 AND id >= $2 AND id <= $3";
+    DRAW_MANY = "UPDATE feed_head SET sequence = sequence + $1 WHERE one = 1 RETURNING sequence";
+    INSERT_IMPORTED = "INSERT INTO feed (sequence, kind, record_id, at) \
+        SELECT $1 + ROW_NUMBER() OVER (ORDER BY id), 'key', id, CAST($2 AS BIGINT) FROM keys \
+        WHERE subscription_id = $3 AND imported = 1 AND id >= $4 AND id <= $5";
     INSERT = "INSERT INTO feed (sequence, kind, record_id, at) VALUES ($1, $2, $3, $4)";
     AFTER = "SELECT sequence, kind, record_id FROM feed WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 }
@@ -46,6 +53,23 @@ pub async fn feed_append(
     let sequence = drawn.ok_or_else(no_head)?;
     let query = tx.query(INSERT).count(sequence).text(kind.as_str()).text(record).time(at);
     query.execute().await?;
+    Ok(sequence)
+}
+
+/// Appends the imported keys of a subscription from id `first` to id `last`, in few statements, so that other
+/// writers do not wait behind a long import. Returns the last sequence.
+pub async fn feed_append_imported(
+    tx: &mut Tx,
+    subscription: SubscriptionId,
+    (first, last): (KeyId, KeyId),
+    at: Timestamp,
+) -> Result<u64> {
+    let query = tx.query(IMPORTED).text(subscription).text(first).text(last);
+    let count = query.one(|row| row.count("imported")).await?.unwrap_or_default();
+    let drawn = tx.query(DRAW_MANY).count(count).one(|row| row.count("sequence")).await?;
+    let sequence = drawn.ok_or_else(no_head)?;
+    let query = tx.query(INSERT_IMPORTED).count(sequence.saturating_sub(count)).time(at);
+    query.text(subscription).text(first).text(last).execute().await?;
     Ok(sequence)
 }
 

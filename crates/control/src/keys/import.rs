@@ -8,10 +8,10 @@ mod lines;
 
 use std::collections::HashMap;
 
-use keytoll_domain::ids::{KeyId, SubscriptionId};
+use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
 use keytoll_domain::key::{Key, KeyHash};
 use keytoll_store::StoreError;
-use keytoll_store::feed::{FeedKind, feed_append};
+use keytoll_store::feed::feed_append_imported;
 use keytoll_store::key::{key_by_hash, key_insert};
 use keytoll_store::partner::partner_lock;
 use keytoll_store::subscription::subscription_by_id;
@@ -124,10 +124,13 @@ pub async fn import(
     for key in &keys {
         key_insert(&mut tx, key).await?;
     }
-    let mut sequence = 0;
-    for key in &keys {
-        sequence = feed_append(&mut tx, FeedKind::Key, key.id, now).await?;
-    }
+    let ids = keys.iter().map(|key| key.id);
+    let sequence = match (ids.clone().min(), ids.max()) {
+        (Some(first), Some(last)) => {
+            feed_append_imported(&mut tx, under.id, (first, last), now).await?
+        }
+        _ => 0,
+    };
     ctx.publish(tx).await?;
     let receipt = receipts::wait(ctx, sequence).await;
     Ok(Imported { keys: keys.len(), duplicates, receipt })
@@ -164,7 +167,7 @@ fn key_of(
     ctx: &Ctx,
     number: usize,
     line: Line,
-    partner: keytoll_domain::ids::PartnerId,
+    partner: PartnerId,
     subscription: SubscriptionId,
 ) -> Key {
     let now = ctx.now();

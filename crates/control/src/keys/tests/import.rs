@@ -30,6 +30,8 @@ async fn import_reads_keys_hashes_and_objects() {
         let text = format!("{KEY}\r\n\n{hex}\n{base64}\n{object}\n");
         let imported = import_text(&world, &text).await.unwrap();
         assert_eq!((imported.keys, imported.duplicates), (4, Vec::new()));
+        let changes = crate::feed::changes(&world.bench.ctx, 0, 10).await.unwrap();
+        assert_eq!(changes.iter().map(|change| change.sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
 
         let mut tx = world.bench.ctx.store.read().await.unwrap();
         let by_hash = keytoll_store::key::key_by_hash;
