@@ -15,7 +15,8 @@ const WINDOW_MICROS: i64 = 15 * 60 * MICROS_PER_SECOND;
 const FAILURES_PER_EMAIL: u32 = 10;
 const FAILURES_PER_ADDRESS: u32 = 100;
 const SIGN_UPS_PER_ADDRESS: u32 = 200;
-/// Subjects remembered; when so many are active, new ones are refused until some have aged.
+/// Subjects remembered. When so many are active, those with a single attempt are forgotten first; only a
+/// flood of repeated attempts makes new subjects wait.
 const SUBJECTS_MAX: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,7 @@ impl Throttle {
         let is_old = |entry: &Failures| now.0.saturating_sub(entry.since.0) >= WINDOW_MICROS;
         let name = subject.name();
         if failures.len() >= SUBJECTS_MAX && !failures.contains_key(&name) {
-            failures.retain(|_, entry| !is_old(entry));
+            failures.retain(|_, entry| !is_old(entry) && entry.count > 1);
             if failures.len() >= SUBJECTS_MAX {
                 return Err(wait_secs(WINDOW_MICROS));
             }
