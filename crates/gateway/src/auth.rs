@@ -38,10 +38,10 @@ pub(crate) fn forward(core: &Rc<Core>, start: &Start, parts: &Parts, rest: &str)
     };
     let product = match product_of(core, start, parts, id) {
         Ok(product) => product,
-        Err(refusal) => return own::refuse(core, start, parts, refusal),
+        Err(refusal) => return own::refuse(core, start, refusal),
     };
     let Some(asking) = asking else {
-        return own::refuse(core, start, parts, Refusal::RequestInvalid);
+        return own::refuse(core, start, Refusal::RequestInvalid);
     };
     let (verdict, allow) = decide(core, start, headers, &product, &asking);
     let upgrade_url = core.shared.options.upgrade_url.as_deref();

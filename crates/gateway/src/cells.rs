@@ -63,6 +63,12 @@ impl LazyCell {
     /// Drops counters that no longer matter.
     pub(crate) fn drop_idle(&self, now: Timestamp) {
         let mut slot = self.lock();
+        if let Some(counted) = slot.as_mut()
+            && counted.cell.policy().key_minute.is_some()
+        {
+            // A key has no quota, so that its sum of the period decides nothing.
+            counted.cell.set_period(Timestamp::default(), 0);
+        }
         if slot.as_ref().is_some_and(|counted| counted.cell.is_idle(now)) {
             *slot = None;
         }

@@ -179,6 +179,3 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
     }
     Cow::Owned(out)
 }
-
-#[cfg(test)]
-mod tests;

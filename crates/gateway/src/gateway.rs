@@ -37,6 +37,8 @@ pub enum StartError {
     Source(#[from] PortError),
     #[error(transparent)]
     Journal(#[from] OpenError),
+    #[error("cannot name this node in `{path}`: {source}")]
+    Node { path: PathBuf, source: io::Error },
     #[error("cannot read the journal: {0}")]
     Replay(io::Error),
     #[error("cannot open the access log `{path}`: {source}")]
@@ -84,7 +86,7 @@ pub fn start(
 }
 
 fn start_here(
-    options: Options,
+    mut options: Options,
     source: Arc<dyn KeySource>,
     sink: Arc<dyn UsageSink>,
     clock: Clock,
@@ -93,8 +95,12 @@ fn start_here(
     let runtime = runtime.worker_threads(1).thread_name("gateway-feed").enable_all().build();
     let runtime = runtime.map_err(StartError::Threads)?;
     let workers = options.workers.max(1);
+    let dir = options.data_dir.join("journal");
+    options.node = journal::node(&dir, &options.node)
+        .map_err(|source| StartError::Node { path: dir.clone(), source })?;
     let snapshot = runtime.block_on(source.snapshot(&options.node))?;
-    let opened = open_journal(&options, workers, snapshot.sealed_through, &clock, sink, &runtime)?;
+    let opened =
+        open_journal(&options, dir, workers, snapshot.sealed_through, &clock, sink, &runtime)?;
     let tables = Arc::new(Tables::default());
     let mut compiler = Compiler::new(tables.clone());
     let now = clock();
@@ -159,13 +165,13 @@ fn start_here(
 
 fn open_journal(
     options: &Options,
+    dir: PathBuf,
     workers: usize,
     sealed_through: u64,
     clock: &Clock,
     sink: Arc<dyn UsageSink>,
     runtime: &Runtime,
 ) -> Result<Opened, StartError> {
-    let dir = options.data_dir.join("journal");
     let writers = u32::try_from(workers + 1).unwrap_or(u32::MAX);
     let node = options.node.clone();
     let mut of_journal = journal::Options::new(dir, node, writers, sealed_through, clock.clone());

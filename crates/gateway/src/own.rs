@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Incoming;
+use keytoll_domain::ids::KeyId;
 use keytoll_domain::refusal::Refusal;
 
+use crate::access_log::Line;
 use crate::answer::{self, Context};
-use crate::call::Start;
+use crate::call::{Start, micros_since};
 use crate::core::Core;
 use crate::route::ProductRoute;
 use crate::upstream::body::Body;
@@ -38,7 +40,7 @@ pub(crate) async fn serve(
     let (allow, post) = match path {
         "/v1/keys/verify" => ("POST", true),
         "/healthz" | "/readyz" => ("GET, HEAD", false),
-        _ => return refuse(core, start, parts, Refusal::NoSuchOperation),
+        _ => return refuse(core, start, Refusal::NoSuchOperation),
     };
     let fits = if post { parts.method == Method::POST } else { is_read(&parts.method) };
     if !fits {
@@ -48,10 +50,10 @@ pub(crate) async fn serve(
     match path {
         "/v1/keys/verify" => verify::serve(core, start, parts, body).await,
         "/readyz" if core.shared.draining.load(Ordering::Relaxed) => {
-            refuse(core, start, parts, Refusal::Maintenance)
+            refuse(core, start, Refusal::Maintenance)
         }
         "/readyz" if !core.writer.borrow().ready() => {
-            refuse(core, start, parts, Refusal::MeteringUnavailable)
+            refuse(core, start, Refusal::MeteringUnavailable)
         }
         _ => {
             let node = &core.shared.options.node;
@@ -60,16 +62,16 @@ pub(crate) async fn serve(
     }
 }
 
-/// `/{product}/.keytoll/{name}`
+/// `/{product}/.keytoll/…`; the path is that below the product.
 pub(crate) fn of_product(
     core: &Rc<Core>,
     start: &Start,
     parts: &Parts,
     product: &Arc<ProductRoute>,
-    name: &str,
+    path: &str,
 ) -> Response<Body> {
-    if name != "usage" || product.is_keyless() {
-        return refuse(core, start, parts, Refusal::NoSuchOperation);
+    if path != "/.keytoll/usage" || product.is_keyless() {
+        return refuse(core, start, Refusal::NoSuchOperation);
     }
     usage::serve(core, start, parts, product)
 }
@@ -79,12 +81,7 @@ pub(crate) fn is_read(method: &Method) -> bool {
 }
 
 /// Refuses where no product's texts or headers apply.
-pub(crate) fn refuse(
-    core: &Core,
-    start: &Start,
-    _parts: &Parts,
-    refusal: Refusal,
-) -> Response<Body> {
+pub(crate) fn refuse(core: &Core, start: &Start, refusal: Refusal) -> Response<Body> {
     core.metrics.count_own(refusal.status(), refusal.code());
     refusal_answer(core, start, refusal, &Context::default())
 }
@@ -96,4 +93,40 @@ pub(crate) fn refusal_answer(
     context: &Context<'_>,
 ) -> Response<Body> {
     answer::with_problem(refusal, context, &core.shared.tables, |problem| problem.answer(start.id))
+}
+
+/// The access log's line of a request, if there is a log.
+pub(crate) fn line(
+    core: &Core,
+    start: &Start,
+    parts: &Parts,
+    status: u16,
+    code: &'static str,
+    key: Option<KeyId>,
+) -> Option<Box<Line>> {
+    let shared = &core.shared;
+    shared.log.as_ref()?;
+    Some(Box::new(Line {
+        id: start.id,
+        at: start.at,
+        client: shared.client_address(start.peer, &parts.headers),
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        status,
+        code,
+        key,
+        micros: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        aborted: false,
+    }))
+}
+
+/// Logs a request that no product answered.
+pub(crate) fn log(core: &Core, start: &Start, parts: &Parts, status: u16) {
+    let line = line(core, start, parts, status, "", None);
+    if let (Some(log), Some(mut line)) = (&core.shared.log, line) {
+        line.micros = micros_since(start.at, core.now());
+        log.write(*line);
+    }
 }

@@ -45,34 +45,48 @@ pub(crate) async fn serve(
     if parts.uri.path().is_empty() {
         parts.uri = with_root(&parts.uri);
     }
-    if let Err(refusal) = request::check(&parts) {
-        return own::refuse(&core, &start, &parts, refusal);
-    }
-    if own::is_own(parts.uri.path()) {
-        return own::serve(&core, &start, &parts, body).await;
-    }
-    let routes = core.shared.tables.routes.load_full();
-    let Some((product, rest)) = routes.find(parts.uri.path()) else {
-        return own::refuse(&core, &start, &parts, Refusal::NoSuchProduct);
+    let (product, rest, body) = match find(&core, &start, &parts, body).await {
+        Ok(found) => found,
+        Err(response) => {
+            own::log(&core, &start, &parts, response.status().as_u16());
+            return response;
+        }
     };
-    if let Some(name) = rest.strip_prefix("/.keytoll/") {
-        return own::of_product(&core, &start, &parts, product, name);
-    }
-    if request::wants_upgrade(&parts.headers) {
-        return answer::not_implemented().answer(start.id);
-    }
-    let exact = body.size_hint().exact();
-    let framing = match exact {
+    let framing = match body.size_hint().exact() {
         _ if body.is_end_stream() => BodyFraming::None,
         Some(length) => BodyFraming::Length(length),
         None => BodyFraming::Chunked,
     };
     let body = (framing != BodyFraming::None).then_some(body);
-    let call = Inbound { core: &core, start: &start, parts: &parts, product, rest, framing };
-    if product.is_keyless() {
-        return call.pass(body).await;
+    let (core, start, parts) = (&core, &start, &parts);
+    let call = Inbound { core, start, parts, product: &product, rest, framing };
+    if product.is_keyless() { call.pass(body).await } else { call.sell(body).await }
+}
+
+/// The product that a request is for and the path below it, or the answer that needs no product.
+async fn find<'p>(
+    core: &Rc<Core>,
+    start: &Start,
+    parts: &'p Parts,
+    body: Incoming,
+) -> Result<(Arc<ProductRoute>, &'p str, Incoming), Response<Body>> {
+    if let Err(refusal) = request::check(parts) {
+        return Err(own::refuse(core, start, refusal));
     }
-    call.sell(body).await
+    if own::is_own(parts.uri.path()) {
+        return Err(own::serve(core, start, parts, body).await);
+    }
+    let routes = core.shared.tables.routes.load();
+    let Some((product, rest)) = routes.find(parts.uri.path()) else {
+        return Err(own::refuse(core, start, Refusal::NoSuchProduct));
+    };
+    if rest == "/.keytoll" || rest.starts_with("/.keytoll/") {
+        return Err(own::of_product(core, start, parts, product, rest));
+    }
+    if request::wants_upgrade(&parts.headers) {
+        return Err(answer::not_implemented().answer(start.id));
+    }
+    Ok((product.clone(), rest, body))
 }
 
 /// `http://host?query` and `http://host` name the root.
@@ -281,22 +295,7 @@ impl Inbound<'_> {
     }
 
     fn line(&self, status: u16, code: &'static str, key: Option<KeyId>) -> Option<Box<Line>> {
-        let shared = &self.core.shared;
-        shared.log.as_ref()?;
-        Some(Box::new(Line {
-            id: self.start.id,
-            at: self.start.at,
-            client: shared.client_address(self.start.peer, &self.parts.headers),
-            method: self.parts.method.clone(),
-            path: self.parts.uri.path().to_owned(),
-            status,
-            code,
-            key,
-            micros: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            aborted: false,
-        }))
+        own::line(self.core, self.start, self.parts, status, code, key)
     }
 
     fn log(&self, status: u16, code: &'static str, key: Option<KeyId>) {

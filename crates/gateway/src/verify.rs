@@ -81,19 +81,19 @@ pub(crate) async fn serve(
     body: Incoming,
 ) -> Response<Body> {
     if !may_ask(&core.shared, &parts.headers) {
-        return own::refuse(core, start, parts, Refusal::TokenInvalid);
+        return own::refuse(core, start, Refusal::TokenInvalid);
     }
     let limited = Limited::new(body, BODY_MAX_BYTES).collect();
     let body = match tokio::time::timeout(core.shared.options.bounds.idle, limited).await {
-        Err(_) => return own::refuse(core, start, parts, Refusal::RequestTimeout),
+        Err(_) => return own::refuse(core, start, Refusal::RequestTimeout),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return own::refuse(core, start, parts, Refusal::BodyTooLarge);
+            return own::refuse(core, start, Refusal::BodyTooLarge);
         }
-        Ok(Err(_)) => return own::refuse(core, start, parts, Refusal::RequestInvalid),
+        Ok(Err(_)) => return own::refuse(core, start, Refusal::RequestInvalid),
         Ok(Ok(body)) => body.to_bytes(),
     };
     let Ok(form) = serde_json::from_slice::<Form>(&body) else {
-        return own::refuse(core, start, parts, Refusal::RequestInvalid);
+        return own::refuse(core, start, Refusal::RequestInvalid);
     };
     let question = Question {
         key: KeyRef::Secret(form.key.as_bytes()),
@@ -105,6 +105,7 @@ pub(crate) async fn serve(
     };
     let now = core.now();
     let verdict = decide(&core.shared, &mut core.writer.borrow_mut(), start.id, now, &question);
+    core.metrics.count_own(200, verdict.refusal.map_or("", Refusal::code));
     if let Some(refusal) = verdict.refusal {
         core.refused(verdict.key.as_ref().map(|key| key.id), now, refusal);
     }

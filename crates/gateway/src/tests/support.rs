@@ -163,7 +163,6 @@ pub(super) struct World {
     pub ledger: Arc<Ledger>,
     pub hands: Hands,
     pub data: PathBuf,
-    pub product: Product,
     keep_data: bool,
 }
 
@@ -264,7 +263,7 @@ impl Setup {
             updated_at: Timestamp(NOON),
         };
         let snapshot = Snapshot {
-            products: vec![product.clone()],
+            products: vec![product],
             plans: vec![self.plan],
             subscriptions: vec![Subscription {
                 id: subscription_id(),
@@ -305,7 +304,7 @@ impl Setup {
         let gateway = start(options, records.clone(), ledger.clone(), clock).unwrap();
         let addr = gateway.addr();
         let hands = self.hands;
-        World { gateway: Some(gateway), addr, records, ledger, hands, data, product, keep_data }
+        World { gateway: Some(gateway), addr, records, ledger, hands, data, keep_data }
     }
 }
 
@@ -398,6 +397,18 @@ impl Client {
         Self { stream, buffer: Vec::new() }
     }
 
+    /// Another end of the same connection, for writing beside reading.
+    pub(super) fn over(other: &Self) -> Self {
+        Self { stream: other.stream.try_clone().unwrap(), buffer: Vec::new() }
+    }
+
+    /// An answer's head alone, for answers that have no body whatever their fields say.
+    pub(super) fn head(&mut self) -> Answer {
+        let head = next_head(self).expect("a head");
+        let (status, headers) = parse_head(head.as_bytes());
+        Answer { status, headers, body: Vec::new() }
+    }
+
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -409,15 +420,8 @@ impl Client {
 
     /// `None` when the connection ends before a head.
     pub(super) fn answer(&mut self) -> Option<Answer> {
-        let head = loop {
-            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                break self.buffer.drain(..at + 4).collect::<Vec<_>>();
-            }
-            if self.fill() == 0 {
-                return None;
-            }
-        };
-        let (status, headers) = parse_head(&head);
+        let head = next_head(self)?;
+        let (status, headers) = parse_head(head.as_bytes());
         let body = match (headers.get("content-length"), headers.get("transfer-encoding")) {
             (Some(length), _) => self.take(length.parse().unwrap()),
             (None, Some(_)) => self.chunked(),

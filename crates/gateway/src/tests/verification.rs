@@ -1,1 +1,182 @@
+//! Verification, forward authentication and the verifier of other threads: the same decision, the same counters.
 
+use keytoll_domain::catalog::WindowLimits;
+use keytoll_domain::ids::KeyId;
+use serde_json::{Value, json};
+
+use super::support::*;
+use crate::{KeyRef, Question};
+
+fn verify(world: &World, question: &Value) -> Answer {
+    let body = question.to_string();
+    let head =
+        format!("POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n");
+    world.client().call(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()))
+}
+
+#[test]
+fn verify_answers_charges_and_shares_the_counters() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(3), ..WindowLimits::default() };
+    let mut narrow = key(8, "narrow");
+    narrow.scopes = vec!["zoo:feed".into()];
+    setup.keys.push(narrow);
+    let world = setup.start();
+    let valid =
+        verify(&world, &json!({"key": KEY, "product": "zoo", "operation": "GET /animals"})).json();
+    assert_eq!(
+        (&valid["valid"], &valid["code"], &valid["error"]),
+        (&true.into(), &"valid".into(), &Value::Null)
+    );
+    assert_eq!(valid["keyId"], KeyId::from_bytes([7; 16]).to_string());
+    assert_eq!((&valid["rateLimitTier"], &valid["environment"]), (&"basic".into(), &"live".into()));
+    assert_eq!(valid["apiProductIds"], json!(["zoo"]));
+    let minute =
+        json!({"name": "minute", "limit": 3, "remaining": 2, "reset": NOON / 1_000_000 + 60});
+    assert_eq!(valid["ratelimits"], json!([minute]));
+    assert_eq!(world.get("/zoo/animals").header("x-ratelimit-remaining"), "1");
+    let unknown = verify(&world, &json!({"key": "nope"})).json();
+    assert_eq!(unknown, json!({"valid": false, "code": "key_invalid", "error": "Invalid API key"}));
+    let scope = verify(&world, &json!({"key": "narrow", "scope": "zoo:other"})).json();
+    assert_eq!(
+        (&scope["code"], &scope["error"]),
+        (&"scope_missing".into(), &"Missing scope: zoo:other".into())
+    );
+    assert_eq!(
+        verify(&world, &json!({"key": "narrow", "scope": "zoo:feed"})).json()["valid"],
+        true
+    );
+    let limited = verify(&world, &json!({"key": KEY})).json();
+    assert_eq!(
+        (&limited["code"], &limited["ratelimits"][0]["remaining"]),
+        (&"rate_limited".into(), &0.into())
+    );
+    assert_eq!(world.sums(), Sums { calls: 3, successes: 3, units: 3 });
+}
+
+#[test]
+fn verify_needs_a_token_and_a_well_formed_question() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let body = "Content-Length: 2\r\n\r\n{}";
+    assert_eq!(world.call("POST /v1/keys/verify", body).code(), "token_invalid");
+    for body in ["{}", "[", "{\"key\":1}", "{\"key\":\"a\",\"units\":-1}"] {
+        let head =
+            format!("POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nX-Keytoll-Auth: {TOKEN}\r\n");
+        let answer =
+            world.client().call(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()));
+        assert_eq!(answer.code(), "request_invalid", "{body}");
+    }
+}
+
+#[test]
+fn forward_auth_answers_as_the_proxy_would() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(2), ..WindowLimits::default() };
+    let world = setup.start();
+    let token = format!("X-Keytoll-Auth: {TOKEN}\r\n");
+    let asked = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /animals/5?x=1\r\n";
+    let key = format!("X-API-Key: {KEY}\r\n");
+    assert_eq!(world.call("GET /v1/auth/zoo", &format!("{asked}{key}")).code(), "token_invalid");
+    let granted = world.call("GET /v1/auth/zoo", &format!("{token}{asked}{key}"));
+    assert_eq!((granted.status, granted.header("x-keytoll-plan")), (200, "basic"));
+    assert_eq!(granted.header("x-keytoll-key-id"), KeyId::from_bytes([7; 16]).to_string());
+    assert_eq!(granted.header("x-ratelimit-remaining"), "1");
+    let suffix = world.call("DELETE /v1/auth/zoo/animals/5", &format!("{token}{key}"));
+    assert_eq!(suffix.status, 200);
+    let limited = world.call("GET /v1/auth/zoo", &format!("{token}{asked}{key}"));
+    assert_eq!((limited.status, limited.header("retry-after")), (429, "60"));
+    assert_eq!(world.call("GET /v1/auth/zoo", &format!("{token}{asked}")).status, 401);
+    assert_eq!(world.call("GET /v1/auth/zoo", &format!("{token}{key}")).status, 400);
+    assert_eq!(world.call("GET /v1/auth/zoo/nope", &format!("{token}{key}")).status, 404);
+    assert_eq!(world.call("GET /v1/auth/zoo/animals/%2e%2e", &format!("{token}{key}")).status, 400);
+    assert_eq!(world.sums().calls, 2);
+    assert_eq!(upstream.seen().len(), 0);
+}
+
+#[test]
+fn nginx_auth_narrows_every_refusal_to_401_or_403() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(1), ..WindowLimits::default() };
+    setup.options =
+        Box::new(|options| options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+    let world = setup.start();
+    let key = format!("X-API-Key: {KEY}\r\n");
+    let asked = "X-Original-Method: GET\r\nX-Original-URI: /animals\r\n";
+    assert_eq!(world.call("GET /v1/auth-nginx/zoo", &format!("{asked}{key}")).status, 200);
+    let limited = world.call("GET /v1/auth-nginx/zoo", &format!("{asked}{key}"));
+    assert_eq!((limited.status, limited.header("x-keytoll-status")), (403, "429"));
+    assert_eq!(limited.header("retry-after"), "60");
+    let problem: Value = serde_json::from_str(limited.header("x-keytoll-problem")).unwrap();
+    assert_eq!(problem["code"], "rate_limited");
+    let missing = world.call("GET /v1/auth-nginx/zoo", asked);
+    assert_eq!((missing.status, missing.header("x-keytoll-status")), (401, "401"));
+    assert_eq!(world.call("GET /v1/auth-nginx/zoo", &key).header("x-keytoll-status"), "400");
+}
+
+#[test]
+fn allowlist_takes_the_rightmost_address_that_is_no_trusted_proxy() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.keys[0].allowed_ips = vec!["10.1.0.0/16".parse().unwrap()];
+    setup.options = Box::new(|options| {
+        options.trusted_proxies =
+            vec!["127.0.0.0/8".parse().unwrap(), "192.168.0.1/32".parse().unwrap()];
+    });
+    let world = setup.start();
+    for (chain, status) in [
+        ("10.1.2.3", 200),
+        ("6.6.6.6, 10.1.2.3, 192.168.0.1", 200),
+        ("10.1.2.3, 6.6.6.6", 403),
+        ("10.1.2.3, nonsense", 403),
+        ("::ffff:10.1.2.3", 200),
+    ] {
+        let fields = format!("X-API-Key: {KEY}\r\nX-Forwarded-For: {chain}\r\n");
+        assert_eq!(world.call("GET /zoo/animals", &fields).status, status, "{chain}");
+    }
+    assert!(upstream.last().contains("\r\nx-forwarded-for: ::ffff:10.1.2.3, 127.0.0.1\r\n"));
+}
+
+#[test]
+fn verifier_of_other_threads_decides_by_id_with_the_same_counters() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(2), ..WindowLimits::default() };
+    let world = setup.start();
+    let verifier = world.gateway().verifier();
+    let question = |key| Question {
+        key,
+        product: Some("zoo"),
+        operation: Some("GET /animals"),
+        scope: None,
+        address: None,
+        units: None,
+    };
+    assert!(verifier.ask(&question(KeyRef::Id(KeyId::from_bytes([7; 16])))).refusal.is_none());
+    assert!(verifier.ask(&question(KeyRef::Secret(KEY.as_bytes()))).refusal.is_none());
+    assert_eq!(world.get("/zoo/animals").code(), "rate_limited");
+    let unknown = verifier.ask(&question(KeyRef::Id(KeyId::from_bytes([9; 16]))));
+    assert_eq!(unknown.refusal.map(|refusal| refusal.code()), Some("key_invalid"));
+    assert_eq!(world.sums().units, 2);
+}
+
+#[test]
+fn refusals_reach_the_refused_rollup() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    for _ in 0..3 {
+        assert_eq!(world.get("/zoo/nope").status, 404);
+    }
+    // The counts leave each core once a second, with the next batch.
+    let mut rounds = 0;
+    while world.ledger.refused("no_such_operation") < 3 {
+        world.get("/zoo/animals");
+        world.sums();
+        rounds += 1;
+        assert!(rounds < 1_000, "the refusals did not arrive");
+    }
+    assert_eq!(world.ledger.refused("no_such_operation"), 3);
+}
