@@ -189,7 +189,7 @@ impl Journal {
         }
     }
 
-    /// Counts refusals for the next batch; best effort, bounded.
+    /// Counts refusals for the next batch: best effort (a kill forgets them), at most 10 000 rows.
     pub fn refused(&self, rows: Vec<RefusedRow>) {
         self.shared.add_refused(rows);
     }

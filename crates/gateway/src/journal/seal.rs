@@ -226,6 +226,11 @@ impl Sealer {
                 }
             }
         }
+        // Seals that wait for the sink will carry the refusals.
+        let idle = records.is_empty() && self.shared.taken() == self.seals.count;
+        if idle && self.shared.has_refused() {
+            self.seal_nothing(&mut chained, &mut records);
+        }
         self.seals.append(&records)?;
         for (index, place, end) in ends {
             let live = &mut self.cores[index].live[place];
@@ -238,6 +243,13 @@ impl Sealer {
         }
         self.keep_full();
         Ok(())
+    }
+
+    /// A seal without events, so that refusals are told also while no call is granted.
+    fn seal_nothing(&self, chained: &mut Chained, records: &mut Vec<Record>) {
+        if let Some(live) = self.cores.iter().find_map(|core| core.live.front()) {
+            records.push(chained.next(live.segment.id, live.sealed, &[]));
+        }
     }
 
     /// Moves segments that are full, sealed and left by their writer from the cores to the kept ones.
@@ -348,18 +360,18 @@ impl Chained {
         let mut first = first;
         while first < end {
             let count = SLOTS_PER_SEAL.min(end - first);
-            self.last = chain(&self.last, &segment.read(first, count)?);
-            self.sequence += 1;
-            records.push(Record {
-                sequence: self.sequence,
-                segment: segment.id,
-                first,
-                count,
-                sealed_at: self.now,
-                sha256: self.last,
-            });
+            records.push(self.next(segment.id, first, &segment.read(first, count)?));
             first += count;
         }
         Ok(())
+    }
+
+    /// The seal of these slots, the first of which is number `first`.
+    fn next(&mut self, segment: SegmentId, first: u32, slots: &[u8]) -> Record {
+        self.last = chain(&self.last, slots);
+        self.sequence += 1;
+        let count = u32::try_from(slots.len() / SLOT_BYTES).unwrap_or(u32::MAX);
+        let (sequence, sealed_at, sha256) = (self.sequence, self.now, self.last);
+        Record { sequence, segment, first, count, sealed_at, sha256 }
     }
 }

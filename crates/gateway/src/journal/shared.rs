@@ -173,6 +173,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn has_refused(&self) -> bool {
+        !lock(&self.refused).is_empty()
+    }
+
     pub(super) fn take_refused(&self) -> Vec<RefusedRow> {
         let rows = std::mem::take(&mut *lock(&self.refused));
         let row = |((key, day, code), count)| RefusedRow { key, day, code, count };

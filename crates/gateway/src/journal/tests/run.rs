@@ -6,7 +6,7 @@ use std::thread;
 use keytoll_domain::ledger::RefusedRow;
 
 use super::rig::{Folder, LONG, Rig, START, Store, call, end_of};
-use crate::journal::{Charge, Closed, Full, Journal, Writer, node};
+use crate::journal::{Charge, Closed, Full, Journal, Writer, node, verify};
 
 /// As the gateway does after a 503, but at once: the sealing thread has been woken for a segment.
 fn charge_patiently(writer: &mut Writer, charge: &Charge) {
@@ -121,7 +121,25 @@ fn refused_rows_travel_with_the_next_batch() {
     opened.journal.refused(vec![row(3)]);
     opened.writers[0].charge(&call(1, 1)).unwrap();
     assert!(opened.journal.settle(LONG));
-    assert_eq!(rig.store.batches.lock().unwrap()[&1].refused, [row(5)]);
+    let batches = rig.store.batches.lock().unwrap();
+    let counts = batches.values().flat_map(|batch| &batch.refused).map(|row| row.count);
+    assert_eq!(counts.sum::<u64>(), 5);
+}
+
+#[test]
+fn refused_rows_are_told_also_when_no_call_is_granted() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let opened = rig.open(&folder);
+    let row = RefusedRow { key: None, day: START.day(), code: "key_invalid".into(), count: 7 };
+    opened.journal.refused(vec![row.clone()]);
+    assert!(opened.journal.settle(LONG));
+    assert!(opened.journal.settle(LONG));
+    drop(opened);
+    let seals = rig.store.seals();
+    assert_eq!((seals.len(), seals[0].count), (1, 0));
+    assert_eq!(rig.store.batches.lock().unwrap()[&1].refused, [row]);
+    drop(rig.open(&folder));
+    assert!(verify(&folder.0, seals).unwrap().passed());
 }
 
 #[test]
