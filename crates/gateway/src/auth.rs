@@ -150,9 +150,14 @@ fn decide<'p>(
             (verify::charge(&mut core.writer.borrow_mut(), start.id, key, &asked), allow)
         }
     };
-    let (status, code) =
+    let (status, refusal_code) =
         verdict.refusal.map_or((200, ""), |refusal| (refusal.status(), refusal.code()));
-    core.metrics.count(&product.id, status, code, crate::call::micros_since(start.at, core.now()));
+    core.metrics.count(
+        &product.id,
+        status,
+        refusal_code,
+        crate::call::micros_since(start.at, core.now()),
+    );
     if let Some(refusal) = verdict.refusal {
         core.refused(verdict.key_id(), start.at, refusal);
     }

@@ -37,6 +37,9 @@ pub(crate) struct Shared {
     pub applied: AtomicU64,
 }
 
+/// What refusals are counted by; the text is the code.
+type Refused = (Option<KeyId>, Day, &'static str);
+
 /// One core's own.
 pub(crate) struct Core {
     pub shared: Arc<Shared>,
@@ -44,7 +47,7 @@ pub(crate) struct Core {
     pub pool: Pool,
     pub metrics: CoreMetrics,
     ids: RequestIds,
-    refused: RefCell<HashMap<(Option<KeyId>, Day, &'static str), u64>>,
+    refused: RefCell<HashMap<Refused, u64>>,
 }
 
 impl Shared {
@@ -119,7 +122,7 @@ impl Core {
 
     pub(crate) fn take_refused(&self) -> Vec<RefusedRow> {
         let taken = std::mem::take(&mut *self.refused.borrow_mut());
-        let row = |((key, day, code), count): ((_, _, &str), _)| RefusedRow {
+        let row = |((key, day, code), count): (Refused, u64)| RefusedRow {
             key,
             day,
             code: code.to_owned(),

@@ -97,14 +97,14 @@ pub(crate) fn refusal_answer(
 
 /// The access log's line of a request, if there is a log.
 pub(crate) fn line(
-    core: &Core,
+    of: &Core,
     start: &Start,
     parts: &Parts,
     status: u16,
     code: &'static str,
     key: Option<KeyId>,
 ) -> Option<Box<Line>> {
-    let shared = &core.shared;
+    let shared = &of.shared;
     shared.log.as_ref()?;
     Some(Box::new(Line {
         id: start.id,
@@ -123,10 +123,10 @@ pub(crate) fn line(
 }
 
 /// Logs a request that no product answered.
-pub(crate) fn log(core: &Core, start: &Start, parts: &Parts, status: u16) {
-    let line = line(core, start, parts, status, "", None);
-    if let (Some(log), Some(mut line)) = (&core.shared.log, line) {
-        line.micros = micros_since(start.at, core.now());
+pub(crate) fn log(of: &Core, start: &Start, parts: &Parts, status: u16) {
+    let line = line(of, start, parts, status, "", None);
+    if let (Some(log), Some(mut line)) = (&of.shared.log, line) {
+        line.micros = micros_since(start.at, of.now());
         log.write(*line);
     }
 }

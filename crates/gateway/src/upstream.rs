@@ -70,13 +70,13 @@ impl Upstream {
 /// Why a call got no answer head, or lost its answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No connection: refused, unknown host, connect timeout.
+    /// No connection: refused, or an unknown host.
     Unreachable,
     /// The connection ended before the answer was complete.
     Broken,
     /// What came is no HTTP/1.1 answer.
     Garbage,
-    /// No first byte, or none for too long.
+    /// No connection, no first byte, or no further one for too long.
     Timeout,
     /// The client's body broke off or is malformed.
     ClientBroke,

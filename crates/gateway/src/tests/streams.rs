@@ -146,12 +146,13 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let world = World::of(&upstream);
     let mut client = world.client();
-    let mut all = String::new();
+    let mut all = Vec::new();
     for number in 0..20 {
-        all +=
-            &format!("GET /zoo/animals/{number} HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n\r\n");
+        all.push(format!(
+            "GET /zoo/animals/{number} HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n\r\n"
+        ));
     }
-    client.send(all);
+    client.send(all.concat());
     for number in 0..20 {
         let answer = client.answer().unwrap();
         assert_eq!(String::from_utf8_lossy(&answer.body), format!("/base/animals/{number}"));

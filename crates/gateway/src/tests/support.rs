@@ -431,7 +431,7 @@ impl Client {
     }
 
     pub(super) fn fill(&mut self) -> usize {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 16 * 1024];
         let read = self.stream.read(&mut bytes).unwrap_or(0);
         self.buffer.extend_from_slice(&bytes[..read]);
         read

@@ -159,7 +159,7 @@ fn verifier_of_other_threads_decides_by_id_with_the_same_counters() {
     assert!(verifier.ask(&question(KeyRef::Secret(KEY.as_bytes()))).refusal.is_none());
     assert_eq!(world.get("/zoo/animals").code(), "rate_limited");
     let unknown = verifier.ask(&question(KeyRef::Id(KeyId::from_bytes([9; 16]))));
-    assert_eq!(unknown.refusal.map(|refusal| refusal.code()), Some("key_invalid"));
+    assert_eq!(unknown.refusal.map(keytoll_domain::refusal::Refusal::code), Some("key_invalid"));
     assert_eq!(world.sums().units, 2);
 }
 

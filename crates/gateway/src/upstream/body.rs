@@ -66,7 +66,7 @@ impl UpstreamBody {
             let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
             let data = match take(&mut self.state, exchange) {
                 Ok(data) => data,
-                Err(failure) => return Poll::Ready(self.fail(failure)),
+                Err(failure) => return Poll::Ready(Some(Err(self.fail(failure)))),
             };
             if let Some(data) = data {
                 self.finish.bytes_out += data.len() as u64;
@@ -84,9 +84,9 @@ impl UpstreamBody {
                     self.end();
                     return Poll::Ready(None);
                 }
-                Ok(0) => return Poll::Ready(self.fail(Failure::Broken)),
+                Ok(0) => return Poll::Ready(Some(Err(self.fail(Failure::Broken)))),
                 Ok(_) => {}
-                Err(failure) => return Poll::Ready(self.fail(failure)),
+                Err(failure) => return Poll::Ready(Some(Err(self.fail(failure)))),
             }
         }
     }
@@ -98,11 +98,11 @@ impl UpstreamBody {
         }
     }
 
-    fn fail(&mut self, failure: Failure) -> Option<Result<Bytes, Failure>> {
+    fn fail(&mut self, failure: Failure) -> Failure {
         if let Some(exchange) = self.exchange.take() {
             self.finish.bytes_in = exchange.bytes_up;
         }
-        Some(Err(failure))
+        failure
     }
 }
 

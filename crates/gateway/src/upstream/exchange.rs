@@ -42,6 +42,7 @@ struct Upload {
     joining: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about two directions")]
 pub(crate) struct Exchange {
     pub connection: Connection,
     upload: Option<Upload>,

@@ -142,19 +142,20 @@ fn says_close(headers: &HeaderMap) -> bool {
 
 /// Whether a field belongs to one connection and is never forwarded.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+    *name == CONNECTION || HOP_BY_HOP.contains(&name.as_str())
 }
+
+/// What [`is_hop_by_hop`] names, without `Connection` itself.
+const HOP_BY_HOP: [&str; 8] = [
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Removes the fields of one connection, those that `Connection` names included.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
@@ -169,17 +170,7 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    const NAMES: [&str; 8] = [
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    for name in NAMES {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }

@@ -78,10 +78,10 @@ fn is_quiet(stream: &TcpStream) -> bool {
 
 pub(crate) async fn connect(upstream: &Upstream, limit: Duration) -> Result<Connection, Failure> {
     let connecting = TcpStream::connect(&*upstream.address);
-    let stream = match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(_)) | Err(_) => return Err(Failure::Unreachable),
+    let Ok(connected) = tokio::time::timeout(limit, connecting).await else {
+        return Err(Failure::Timeout);
     };
+    let stream = connected.map_err(|_| Failure::Unreachable)?;
     stream.set_nodelay(true).map_err(|_| Failure::Unreachable)?;
     Ok(Connection {
         stream,
