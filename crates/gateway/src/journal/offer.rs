@@ -36,6 +36,9 @@ impl Ranges {
 
     /// The slots of a seal; `None` when they are not there any more.
     pub(super) fn read(&mut self, record: &Record) -> io::Result<Option<Vec<u8>>> {
+        if record.count == 0 {
+            return Ok(Some(Vec::new()));
+        }
         let bytes = self
             .segment(record.segment)
             .and_then(|segment| segment.read(record.first, record.count));
