@@ -95,6 +95,8 @@ fn start_here(
     let runtime = runtime.worker_threads(1).thread_name("gateway-feed").enable_all().build();
     let runtime = runtime.map_err(StartError::Threads)?;
     let workers = options.workers.max(1);
+    // It is written into JSON as it is.
+    options.upgrade_url = options.upgrade_url.filter(|url| is_plain_url(url));
     let dir = options.data_dir.join("journal");
     options.node = journal::node(&dir, &options.node)
         .map_err(|source| StartError::Node { path: dir.clone(), source })?;
@@ -161,6 +163,10 @@ fn start_here(
         workers: threads,
         runtime: Some(runtime),
     })
+}
+
+fn is_plain_url(url: &str) -> bool {
+    url.bytes().all(|byte| (0x21..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\')
 }
 
 fn open_journal(

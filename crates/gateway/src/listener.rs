@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -89,9 +89,11 @@ async fn connection(
     peer: SocketAddr,
     mut stop: watch::Receiver<u8>,
 ) {
-    let _ = stream.set_nodelay(true);
     let shared = core.shared.clone();
     let bounds = &shared.options.bounds;
+    let _ = stream.set_nodelay(true);
+    // A client that stops reading holds its place no longer than one that stops sending.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(bounds.idle));
     shared.connections.fetch_add(1, Ordering::Relaxed);
     let service = service_fn(move |request| {
         let core = core.clone();

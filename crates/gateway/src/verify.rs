@@ -9,9 +9,9 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use keytoll_domain::catalog::ErrorTexts;
-use keytoll_domain::ids::KeyId;
-use keytoll_domain::key::KeyHash;
+use keytoll_domain::catalog::{ErrorTexts, UNITS_PER_CALL_MAX};
+use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
+use keytoll_domain::key::{Environment, KeyHash};
 use keytoll_domain::limits::Standings;
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::Timestamp;
@@ -92,7 +92,10 @@ pub(crate) async fn serve(
         Ok(Err(_)) => return own::refuse(core, start, Refusal::RequestInvalid),
         Ok(Ok(body)) => body.to_bytes(),
     };
-    let Ok(form) = serde_json::from_slice::<Form>(&body) else {
+    let form = serde_json::from_slice::<Form>(&body).ok();
+    let payable =
+        |form: &Form| form.units.is_none_or(|units| u64::from(units) <= UNITS_PER_CALL_MAX);
+    let Some(form) = form.filter(payable) else {
         return own::refuse(core, start, Refusal::RequestInvalid);
     };
     let question = Question {
@@ -239,6 +242,18 @@ impl Verdict {
 
     pub fn key_id(&self) -> Option<KeyId> {
         self.key.as_ref().map(|key| key.id)
+    }
+
+    pub fn partner(&self) -> Option<PartnerId> {
+        self.key.as_ref().map(|key| key.partner)
+    }
+
+    pub fn subscription(&self) -> Option<SubscriptionId> {
+        self.key.as_ref().map(|key| key.subscription.id)
+    }
+
+    pub fn environment(&self) -> Option<Environment> {
+        self.key.as_ref().map(|key| key.environment)
     }
 
     /// The answer of `POST /v1/keys/verify`.

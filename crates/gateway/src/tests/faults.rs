@@ -72,6 +72,23 @@ fn call_504_when_the_upstream_stays_silent() {
 }
 
 #[test]
+fn call_408_when_the_clients_body_stops_and_the_quota_comes_back() {
+    let upstream = Upstream::with(|served| {
+        read_body(served);
+        Then::Close
+    });
+    let world = hurried(&upstream).start();
+    let mut client = world.client();
+    client.send(format!(
+        "POST /zoo/animals HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 10\r\n\r\nabc"
+    ));
+    let answer = client.answer().unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"));
+    assert_eq!(used(&world), 0);
+    assert_eq!(world.sums(), Sums { calls: 1, successes: 0, units: 0 });
+}
+
+#[test]
 fn answer_is_cut_off_when_the_upstream_breaks_within_the_body() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);

@@ -190,3 +190,16 @@ fn body_413_over_the_limit_in_both_framings() {
     assert_eq!(client.answer().unwrap().code(), "body_too_large");
     assert_eq!(world.sums().units, 0);
 }
+
+#[test]
+fn old_client_gets_a_chunked_answer_until_the_connection_ends() {
+    let upstream = echo();
+    let world = World::of(&upstream);
+    let mut client = world.client();
+    client.send(format!(
+        "PUT /zoo/animals HTTP/1.0\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 5\r\n\r\nhello"
+    ));
+    let head = client.head();
+    assert_eq!((head.status, head.header("transfer-encoding")), (200, ""));
+    assert_eq!(client.take(6), b"hello");
+}

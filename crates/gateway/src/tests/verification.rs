@@ -61,7 +61,13 @@ fn verify_needs_a_token_and_a_well_formed_question() {
     let world = World::of(&upstream);
     let body = "Content-Length: 2\r\n\r\n{}";
     assert_eq!(world.call("POST /v1/keys/verify", body).code(), "token_invalid");
-    for body in ["{}", "[", "{\"key\":1}", "{\"key\":\"a\",\"units\":-1}"] {
+    for body in [
+        "{}",
+        "[",
+        "{\"key\":1}",
+        "{\"key\":\"a\",\"units\":-1}",
+        "{\"key\":\"a\",\"units\":1000000001}",
+    ] {
         let head =
             format!("POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nX-Keytoll-Auth: {TOKEN}\r\n");
         let answer =
