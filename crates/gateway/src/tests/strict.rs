@@ -120,3 +120,19 @@ fn absolute_form_is_read_as_its_path_and_websockets_are_501() {
     assert_eq!(world.call("GET /zoo/animals", &format!("{key}{offer}")).status, 200);
     assert!(!upstream.last().contains("upgrade") && !upstream.last().contains("http2-settings"));
 }
+
+#[test]
+fn malformed_chunks_that_came_with_the_head_never_reach_the_upstream() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    for body in ["2 x\r\naa\r\n0\r\n\r\n", "zz\r\n", "3\r\nfoo\r\n\r\n", "1\r\nab\r\n0\r\n\r\n"] {
+        let mut client = world.client();
+        client.send(format!(
+            "POST /zoo/animals HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ));
+        let answer = client.answer();
+        assert!(answer.is_none_or(|answer| answer.status == 400), "{body}");
+    }
+    assert_eq!(upstream.seen(), Vec::<String>::new());
+    assert_eq!(world.sums().units, 0);
+}

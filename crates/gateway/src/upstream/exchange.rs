@@ -38,8 +38,11 @@ struct Upload {
     chunked: bool,
     /// A chunk's data is out and its CRLF is still owed.
     owes_crlf: bool,
-    /// Waiting once for the body before the head is written alone.
+    /// What has come of the body is gathered to leave in one write with the head. A small body that turns out
+    /// to be malformed then never reaches the upstream.
     joining: bool,
+    /// The reader of the client's connection had its turn since the last piece.
+    yielded: bool,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about two directions")]
@@ -66,8 +69,13 @@ impl Exchange {
         body: Option<(Incoming, bool)>,
         limits: Limits,
     ) -> Self {
-        let upload =
-            body.map(|(body, chunked)| Upload { body, chunked, owes_crlf: false, joining: true });
+        let upload = body.map(|(body, chunked)| Upload {
+            body,
+            chunked,
+            owes_crlf: false,
+            joining: true,
+            yielded: false,
+        });
         Self {
             connection,
             upload,
@@ -89,6 +97,12 @@ impl Exchange {
             && self.connection.output.is_empty()
             && self.chunk.is_empty()
             && self.connection.input.is_empty()
+    }
+
+    /// The body, if nothing of the request has been used up yet.
+    pub(crate) fn take_unused_body(&mut self) -> Option<(Incoming, bool)> {
+        let unused = !self.sent && self.bytes_up == 0;
+        self.upload.take_if(|_| unused).map(|upload| (upload.body, upload.chunked))
     }
 
     /// Sends what can be sent and looks for the answer's head.
@@ -141,14 +155,19 @@ impl Exchange {
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
-            let joining = self.upload.as_ref().is_some_and(|upload| upload.joining);
-            if !joining {
+            let full = !self.chunk.is_empty() || self.connection.output.len() > JOIN_MAX_BYTES;
+            if !self.upload.as_ref().is_some_and(|upload| upload.joining && !full) {
                 ready!(self.poll_write(cx))?;
             }
             let Some(upload) = &mut self.upload else { return Poll::Ready(Ok(())) };
+            upload.joining &= !full;
             match Pin::new(&mut upload.body).poll_frame(cx) {
-                Poll::Pending if upload.joining => {
+                Poll::Pending if upload.joining && upload.yielded => {
                     upload.joining = false;
+                    continue;
+                }
+                Poll::Pending if upload.joining => {
+                    upload.yielded = true;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -157,8 +176,9 @@ impl Exchange {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => {
+                    upload.yielded = false;
                     if let Ok(data) = frame.into_data() {
-                        self.queue(data)?;
+                        self.queue(&data)?;
                     }
                 }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::ClientBroke)),
@@ -169,7 +189,7 @@ impl Exchange {
         }
     }
 
-    fn queue(&mut self, data: Bytes) -> Result<(), Failure> {
+    fn queue(&mut self, data: &Bytes) -> Result<(), Failure> {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         if data.is_empty() {
             return Ok(());
@@ -186,11 +206,10 @@ impl Exchange {
             upload.owes_crlf = true;
             write_size(output, data.len());
         }
-        upload.joining = false;
         if data.len() <= JOIN_MAX_BYTES {
-            output.extend_from_slice(&data);
+            output.extend_from_slice(data);
         } else {
-            self.chunk = data;
+            self.chunk = data.clone();
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::request::{BodyFraming, Outgoing};
 /// Leaves the exchange in `slot`, where the caller sees what was sent even if this future is dropped.
 ///
 /// A request is sent again only on a fresh connection, after a reused idle one ended before any byte of an answer,
-/// if it has no body and a method that may be repeated.
+/// if it has no body and a method that may be repeated, or if nothing of it was sent.
 pub(crate) async fn forward(
     pool: &Pool,
     outgoing: &Outgoing<'_>,
@@ -44,8 +44,12 @@ pub(crate) async fn forward(
         exchange.sent = sent;
         let exchange = slot.insert(exchange);
         match poll_fn(|cx| exchange.poll_head(cx, method)).await {
-            Err(Failure::Broken) if reused && replayable && !exchange.answered => {
+            Err(Failure::Broken) if reused && !exchange.answered => {
                 sent = exchange.sent;
+                body = exchange.take_unused_body();
+                if !replayable && body.is_none() {
+                    return Err(Failure::Broken);
+                }
             }
             result => return result,
         }
