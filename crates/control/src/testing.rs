@@ -1,5 +1,6 @@
 //! Ports for tests: a clock that is set by hand, randomness from a seed, a wake-up that is counted.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -61,6 +62,31 @@ impl Wake for WakeCount {
     }
 }
 
+/// A folder of a test's own; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn create() -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("keytoll-control-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A context over a test database, with the ports to steer it.
 #[derive(Clone, Debug)]
 pub struct Bench {
@@ -70,6 +96,12 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Over SQLite in the folder.
+    pub async fn sqlite(folder: &Folder, settings: Settings) -> Self {
+        let url = format!("sqlite:{}", folder.path().join("keytoll.db").display());
+        Self::with_settings(Db::connect(&url).await.expect("SQLite opens"), settings)
+    }
+
     pub fn new(store: Db) -> Self {
         Self::with_settings(store, Settings { receipt_wait_ms: 50, ..Settings::default() })
     }

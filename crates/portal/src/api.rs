@@ -25,6 +25,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::any;
 use http::{HeaderValue, StatusCode, header};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,7 +39,9 @@ const BASE: &str = "/api/v1";
 /// The API as a router of its own, with its error answers, ids and cache rules; to be merged with the pages.
 pub fn router(portal: Portal) -> Router {
     let (routes, _) = routes();
+    // A nested router's fallback is not asked for the prefix with nothing behind it.
     routes
+        .route("/api/v1/", any(async || Problem::no_such_path()))
         .layer(from_fn(finish))
         .layer(from_fn_with_state(portal.clone(), request_id::assign))
         .with_state(portal)
@@ -92,3 +95,6 @@ async fn finish(req: Request, next: Next) -> Response {
     res.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     res
 }
+
+#[cfg(test)]
+mod tests;

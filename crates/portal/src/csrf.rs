@@ -3,7 +3,7 @@
 //! Browsers say where a request comes from in `Sec-Fetch-Site` and `Origin`; that is checked instead of a
 //! token in each form. A request with a bearer token needs no check: no browser sends one by itself.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::state::Origin;
 
@@ -18,7 +18,7 @@ pub fn check(method: &Method, headers: &HeaderMap, public_url: &Origin) -> Resul
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return Err(CrossSite);
     }
@@ -39,8 +39,6 @@ fn asked_for(headers: &HeaderMap, https: bool) -> Option<Origin> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn post(pairs: &[(&'static str, &'static str)]) -> Result<(), CrossSite> {

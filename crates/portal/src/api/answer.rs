@@ -37,6 +37,16 @@ pub(super) struct DaysQuery {
     days: Option<u32>,
 }
 
+/// `?environment=`, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query that is read elsewhere")]
+pub(super) struct EnvironmentQuery {
+    /// Calls with live or with test keys.
+    #[param(inline, default = "live")]
+    environment: Option<super::schema::Environment>,
+}
+
 /// Which live gateway nodes have applied a change, and which have not within two seconds.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Receipt)]

@@ -161,7 +161,8 @@ impl Members {
         }
     }
 
-    /// A list of texts, each with its own place in the faults; absent and `null` are the same.
+    /// A list of texts, each with its own place in the faults: `None` when one was wrong. Absent and `null` are
+    /// the same.
     pub fn list<T>(
         &mut self,
         name: &str,
@@ -177,7 +178,7 @@ impl Members {
         for (index, entry) in entries.iter().enumerate() {
             list.extend(self.parse_text(&format!("{name}/{index}"), entry, &parse));
         }
-        Some(list)
+        (list.len() == entries.len()).then_some(list)
     }
 
     fn given(&self, name: &str) -> Option<Value> {
@@ -192,8 +193,12 @@ impl Members {
     }
 
     fn refuse<T>(&mut self, place: &str, message: &str) -> Option<T> {
-        let name = place.split('/').next().unwrap_or(place);
-        self.fault(&format!("/{place}"), format_args!("`{name}` {message}"));
+        match place.split_once('/') {
+            None => self.fault(&format!("/{place}"), format_args!("`{place}` {message}")),
+            Some((name, _)) => {
+                self.fault(&format!("/{place}"), format_args!("an entry of `{name}` {message}"));
+            }
+        }
         None
     }
 

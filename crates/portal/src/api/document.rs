@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use axum::response::IntoResponse;
 use http::header;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::ProblemBody;
+use super::problem::{PROBLEM, ProblemBody};
 use crate::state::Portal;
 
 const DESCRIPTION: &str = "\
@@ -75,31 +75,38 @@ pub(super) fn complete(document: &mut OpenApi) {
     let mut places = Vec::new();
     <ProblemBody as ToSchema>::schemas(&mut places);
     components.schemas.extend(places);
-    for (path, item) in &mut document.paths.paths {
+    for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            complete_operation(path, operation);
+            complete_operation(operation);
         }
     }
 }
 
-fn complete_operation(path: &str, operation: &mut Operation) {
-    // An empty list of requirements is how handlers say that none is needed; absent means signed in.
+fn complete_operation(operation: &mut Operation) {
     if operation.security.is_none() {
         let none: [&str; 0] = [];
         let requirement = |name| SecurityRequirement::new(name, none);
         operation.security = Some(vec![requirement("session"), requirement("token")]);
-        add(operation, "401", "`not_signed_in`");
         add(
             operation,
             "403",
             "`role_missing`, or `cross_site` for a session used from another site",
         );
     }
-    if path.contains('{') {
+    let takes_credentials =
+        |all: &Vec<_>| all.iter().any(|own| *own != SecurityRequirement::default());
+    if operation.security.as_ref().is_some_and(takes_credentials) {
+        add(operation, "401", "`not_signed_in`");
+    }
+    let names = parameter_names(operation);
+    if names.iter().any(|name| name == "id" || name == "partner") {
         add(operation, "404", "`not_found`: there is no such thing, or it is not yours");
     }
-    if operation.parameters.as_ref().is_some_and(|all| !all.is_empty()) {
+    if names.iter().any(|name| name == "partner") {
+        add(operation, "409", "`partner_required`: you have several partners, say which");
+    }
+    if names.iter().any(|name| name != "id") {
         add(operation, "422", "A parameter is not acceptable; `errors` says which");
     }
     if operation.request_body.is_some() {
@@ -108,15 +115,23 @@ fn complete_operation(path: &str, operation: &mut Operation) {
         add(operation, "415", "`unsupported_media_type`: not JSON");
         add(operation, "422", "Not acceptable; `errors` lists what and where");
     }
+    add(operation, "500", "`internal`: the fault is ours");
     add(operation, "503", "`unavailable`: try again shortly");
+}
+
+fn parameter_names(operation: &Operation) -> Vec<String> {
+    let name = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) => Some(parameter.name.clone()),
+        RefOr::Ref(_) => None,
+    };
+    operation.parameters.iter().flatten().filter_map(name).collect()
 }
 
 /// What a handler says about a status itself stays.
 fn add(operation: &mut Operation, status: &str, about: &str) {
     let schema = Ref::from_schema_name(ProblemBody::name());
     let content = Content::new(Some(RefOr::Ref(schema)));
-    let response =
-        ResponseBuilder::new().description(about).content("application/problem+json", content);
+    let response = ResponseBuilder::new().description(about).content(PROBLEM, content);
     let responses = &mut operation.responses.responses;
     responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
 }

@@ -12,6 +12,8 @@ use keytoll_control::{Denied, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub const PROBLEM: &str = "application/problem+json";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub status: StatusCode,
@@ -211,7 +213,7 @@ impl Problem {
         };
         let mut res = (self.status, axum::Json(body)).into_response();
         let headers = res.headers_mut();
-        let problem_json = HeaderValue::from_static("application/problem+json");
+        let problem_json = HeaderValue::from_static(PROBLEM);
         headers.insert(header::CONTENT_TYPE, problem_json);
         if let Some(secs) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, secs.into());

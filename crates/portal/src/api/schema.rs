@@ -4,6 +4,7 @@
 //! for the document. The tests hold every answer against them, member by member.
 
 #![expect(dead_code, reason = "these types describe JSON, they never hold any")]
+#![expect(clippy::struct_field_names, reason = "the names are the contract's")]
 
 use std::collections::BTreeMap;
 

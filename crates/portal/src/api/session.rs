@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 use keytoll_control::users::{self, LogIn, LogInError, Password, SignUp, SignUpError, SignedIn};
 use keytoll_control::{Actor, Who};
+use keytoll_domain::ids::PartnerId;
+use keytoll_domain::user::{PartnerRole, StaffRole};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::access::{Caller, OwnPage};
 use super::body::{FromMembers, Json, Members};
-use super::problem::Problem;
+use super::problem::{PROBLEM, Problem, ProblemBody};
 use crate::state::Portal;
 use crate::{auth, cookie};
 
@@ -110,7 +112,9 @@ impl FromMembers for LogInBody {
 #[utoipa::path(post, path = "/signup", tag = "session", operation_id = "signUp", security(()),
     request_body = SignUpBody,
     responses((status = 201, description = "Signed up; the session is in the cookie", body = SessionBegun),
-        (status = 409, description = "The e-mail address is in use", body = super::problem::ProblemBody)))]
+        (status = 403, description = "`cross_site`", body = ProblemBody, content_type = PROBLEM),
+        (status = 429, description = "Too many attempts", body = ProblemBody, content_type = PROBLEM),
+        (status = 409, description = "The e-mail address is in use", body = ProblemBody, content_type = PROBLEM)))]
 async fn sign_up(
     State(portal): State<Portal>,
     own_page: OwnPage,
@@ -130,7 +134,9 @@ async fn sign_up(
 #[utoipa::path(post, path = "/login", tag = "session", operation_id = "logIn", security(()),
     request_body = LogInBody,
     responses((status = 200, description = "The session is in the cookie", body = SessionBegun),
-        (status = 401, description = "Wrong e-mail address or password", body = super::problem::ProblemBody)))]
+        (status = 403, description = "`cross_site`", body = ProblemBody, content_type = PROBLEM),
+        (status = 429, description = "Too many attempts", body = ProblemBody, content_type = PROBLEM),
+        (status = 401, description = "Wrong e-mail address or password", body = ProblemBody, content_type = PROBLEM)))]
 async fn log_in(
     State(portal): State<Portal>,
     own_page: OwnPage,
@@ -144,7 +150,8 @@ async fn log_in(
 
 /// Log out: ends the session of the cookie
 #[utoipa::path(post, path = "/logout", tag = "session", operation_id = "logOut", security(()),
-    responses((status = 204, description = "There is no session any more")))]
+    responses((status = 204, description = "There is no session any more"),
+        (status = 403, description = "`cross_site`", body = ProblemBody, content_type = PROBLEM)))]
 async fn log_out(
     State(portal): State<Portal>,
     _: OwnPage,
@@ -180,12 +187,12 @@ fn shown(actor: &Actor, user: Option<SessionUser>) -> SessionShown {
         Who::Token(id) => Some(id.to_string()),
         Who::User(_) | Who::Cli | Who::System => None,
     };
-    let member = |(partner, role): &(_, keytoll_domain::user::PartnerRole)| Membership {
-        partner: keytoll_domain::ids::PartnerId::to_string(partner),
+    let member = |(partner, role): &(PartnerId, PartnerRole)| Membership {
+        partner: partner.to_string(),
         role: role.as_str(),
     };
     let partners = actor.partners.iter().map(member).collect();
-    SessionShown { user, token, staff: actor.staff.map(|role| role.as_str()), partners }
+    SessionShown { user, token, staff: actor.staff.map(StaffRole::as_str), partners }
 }
 
 fn begin(portal: &Portal, status: StatusCode, signed_in: &SignedIn) -> Result<Response, Problem> {

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::access::Caller;
 use super::answer::{PageQuery, PartnerQuery, next_cursor, one_more};
 use super::body::{FromMembers, Json, Members, from_str};
-use super::problem::{Problem, ProblemBody};
+use super::problem::{PROBLEM, Problem, ProblemBody};
 use super::query::Params;
 use super::schema;
 use crate::state::Portal;
@@ -52,7 +52,8 @@ impl FromMembers for Asked {
 #[utoipa::path(post, path = "/subscriptions", tag = "subscriptions", operation_id = "subscribe",
     request_body = schema::NewSubscription,
     responses((status = 201, description = "The subscription", body = schema::Subscription),
-        (status = 409, description = "`partner_required`, or too many subscriptions", body = ProblemBody)))]
+        (status = 404, description = "`not_found`: there is no such partner, or it is not yours", body = ProblemBody, content_type = PROBLEM),
+        (status = 409, description = "`partner_required`, or too many subscriptions", body = ProblemBody, content_type = PROBLEM)))]
 async fn create(
     State(portal): State<Portal>,
     Caller(actor): Caller,
@@ -96,7 +97,7 @@ async fn show(
 #[utoipa::path(delete, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "cancelSubscription",
     params(("id" = String, Path, description = "The subscription", example = "sub_019ab3f47c1d7000a1b2c3d4e5f60718")),
     responses((status = 200, description = "The subscription as it ended", body = schema::Subscription),
-        (status = 409, description = "It has ended already", body = ProblemBody)))]
+        (status = 409, description = "It has ended already", body = ProblemBody, content_type = PROBLEM)))]
 async fn cancel(
     State(portal): State<Portal>,
     Caller(actor): Caller,

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::access::Caller;
 use super::answer::{PageQuery, PartnerQuery, ReceiptBody, next_cursor, one_more};
 use super::body::{FromMembers, Json, Members, from_str};
-use super::problem::Problem;
+use super::problem::{PROBLEM, Problem, ProblemBody};
 use super::query::Params;
 use crate::state::Portal;
 
@@ -96,7 +96,9 @@ impl FromMembers for Asked {
 /// Create a management token with your role or less
 #[utoipa::path(post, path = "/tokens", tag = "tokens", operation_id = "createToken",
     request_body = NewTokenBody,
-    responses((status = 201, description = "The token, shown this once", body = TokenCreated)))]
+    responses((status = 201, description = "The token, shown this once", body = TokenCreated),
+        (status = 404, description = "`not_found`: there is no such partner, or it is not yours", body = ProblemBody, content_type = PROBLEM),
+        (status = 409, description = "`partner_required`, or too many tokens", body = ProblemBody, content_type = PROBLEM)))]
 async fn create(
     State(portal): State<Portal>,
     Caller(actor): Caller,

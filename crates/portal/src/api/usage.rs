@@ -3,12 +3,11 @@
 use axum::extract::State;
 use keytoll_control::usage::{self, DAYS_DEFAULT, DAYS_MAX, PartnerDaily, UsageError};
 use keytoll_domain::key::Environment;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::Caller;
-use super::answer::{DaysQuery, PartnerQuery};
+use super::answer::{DaysQuery, EnvironmentQuery, PartnerQuery};
 use super::problem::Problem;
 use super::query::Params;
 use super::schema;
@@ -16,15 +15,6 @@ use crate::state::Portal;
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
     OpenApiRouter::new().routes(routes!(show))
-}
-
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes a query that is read elsewhere")]
-struct EnvironmentQuery {
-    /// Calls with live or with test keys.
-    #[param(inline, default = "live")]
-    environment: Option<schema::Environment>,
 }
 
 /// Calls per day and product

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::NewKeyShown;
 use crate::api::access::Caller;
 use crate::api::body::{FromMembers, Json, Members, from_str};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::{PROBLEM, Problem, ProblemBody};
 use crate::api::schema;
 use crate::state::Portal;
 
@@ -38,6 +38,9 @@ impl FromMembers for Asked {
     fn read(members: &mut Members) -> Option<Self> {
         let name = members.text("name", 1, 100);
         let scopes = members.list("scopes", |text| Ok(text.to_owned()));
+        if scopes.as_ref().map_or(!members.has("scopes"), Vec::is_empty) {
+            members.fault("/scopes", "`scopes` must name at least one scope");
+        }
         let environment = members.optional("environment", environment);
         let new = NewKey {
             partner: members.optional("partnerId", from_str),
@@ -50,9 +53,6 @@ impl FromMembers for Asked {
             allowed_ips: members.list("allowedIPs", |text| Ok(text.to_owned())).unwrap_or_default(),
             expires_at: members.optional("expiresAt", from_str::<Timestamp>),
         };
-        if new.scopes.is_empty() {
-            members.fault("/scopes", "`scopes` must name at least one scope");
-        }
         Some(Self(new))
     }
 }
@@ -77,8 +77,11 @@ fn rate_limit(members: &mut Members) -> RateLimit {
 #[utoipa::path(post, path = "/keys", tag = "keys", operation_id = "createKey",
     request_body = schema::NewKey,
     responses((status = 201, description = "The key with its secret", body = KeyCreated),
+        (status = 400, description = "`request_invalid`, or `key_limit_reached`", body = ProblemBody, content_type = PROBLEM),
+        (status = 404, description = "`not_found`: there is no such partner or subscription, or it is not yours",
+            body = ProblemBody, content_type = PROBLEM),
         (status = 409, description = "`partner_required`, `subscription_required` or `subscription_inactive`",
-            body = ProblemBody)))]
+            body = ProblemBody, content_type = PROBLEM)))]
 pub(super) async fn create(
     State(portal): State<Portal>,
     Caller(actor): Caller,

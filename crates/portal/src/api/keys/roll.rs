@@ -10,7 +10,7 @@ use super::create::subscription_inactive;
 use super::{NOT_FOUND, NewKeyShown, key_id};
 use crate::api::access::Caller;
 use crate::api::answer::ReceiptBody;
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::{PROBLEM, Problem, ProblemBody};
 use crate::state::Portal;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,7 +45,7 @@ impl From<Rolled> for KeyRolled {
     params(("id" = String, Path, description = "The key", example = "key_019ab3f47c1d7000a1b2c3d4e5f60718")),
     responses((status = 200, description = "The new key with its secret", body = KeyRolled),
         (status = 409, description = "The key is not in use, or its subscription is not active",
-            body = ProblemBody)))]
+            body = ProblemBody, content_type = PROBLEM)))]
 pub(super) async fn roll(
     State(portal): State<Portal>,
     Caller(actor): Caller,

@@ -1,0 +1,7 @@
+mod access;
+mod conform;
+mod document;
+mod keys;
+mod requests;
+mod sessions;
+mod world;
