@@ -38,11 +38,18 @@ struct Upload {
     chunked: bool,
     /// A chunk's data is out and its CRLF is still owed.
     owes_crlf: bool,
-    /// What has come of the body is gathered to leave in one write with the head. A small body that turns out
-    /// to be malformed then never reaches the upstream.
-    joining: bool,
-    /// The reader of the client's connection had its turn since the last piece.
-    yielded: bool,
+    joining: Joining,
+}
+
+/// What has come of the body is gathered to leave in one write with the head. A small body that turns out to be
+/// malformed then never reaches the upstream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joining {
+    Gathering,
+    /// The reader of the client's connection was given a turn since the last piece.
+    Yielded,
+    /// The head is on its way; each piece is sent as it comes.
+    Over,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about two directions")]
@@ -73,8 +80,7 @@ impl Exchange {
             body,
             chunked,
             owes_crlf: false,
-            joining: true,
-            yielded: false,
+            joining: Joining::Gathering,
         });
         Self {
             connection,
@@ -156,18 +162,20 @@ impl Exchange {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let full = !self.chunk.is_empty() || self.connection.output.len() > JOIN_MAX_BYTES;
-            if !self.upload.as_ref().is_some_and(|upload| upload.joining && !full) {
+            if let Some(upload) = self.upload.as_mut().filter(|_| full) {
+                upload.joining = Joining::Over;
+            }
+            if self.upload.as_ref().is_none_or(|upload| upload.joining == Joining::Over) {
                 ready!(self.poll_write(cx))?;
             }
             let Some(upload) = &mut self.upload else { return Poll::Ready(Ok(())) };
-            upload.joining &= !full;
             match Pin::new(&mut upload.body).poll_frame(cx) {
-                Poll::Pending if upload.joining && upload.yielded => {
-                    upload.joining = false;
+                Poll::Pending if upload.joining == Joining::Yielded => {
+                    upload.joining = Joining::Over;
                     continue;
                 }
-                Poll::Pending if upload.joining => {
-                    upload.yielded = true;
+                Poll::Pending if upload.joining == Joining::Gathering => {
+                    upload.joining = Joining::Yielded;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -176,7 +184,9 @@ impl Exchange {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    upload.yielded = false;
+                    if upload.joining == Joining::Yielded {
+                        upload.joining = Joining::Gathering;
+                    }
                     if let Ok(data) = frame.into_data() {
                         self.queue(&data)?;
                     }
