@@ -196,6 +196,9 @@ impl Reader<'_> {
         if text.chars().count() > max_chars {
             self.fault(below, format!("longer than {max_chars} characters"));
         }
+        if text.contains('\0') {
+            self.fault(below, "a NUL character is no text");
+        }
         Some(text)
     }
 }

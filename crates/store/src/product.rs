@@ -114,6 +114,8 @@ pub async fn operation_names_put(tx: &mut Tx, product: &Product) -> Result<()> {
 
 async fn operation_name_put(tx: &mut Tx, id: &ProductId, method: &str, path: &str) -> Result<()> {
     let OperationKey(key) = OperationKey::of(id, method, path);
+    // PostgreSQL keeps no NUL in a text; the key is of the path as it is written.
+    let path = path.replace('\0', "");
     tx.query(NAME_PUT).big(key).text(id).text(method).text(path).execute().await?;
     Ok(())
 }

@@ -21,6 +21,7 @@ pub(super) fn draft(
     let name = reader.text("/name", raw.name, limits::NAME_MAX_CHARS);
     let description = reader.text("/description", raw.description, limits::DESCRIPTION_MAX_CHARS);
     let version = raw.version.map(|Text(version)| version);
+    let version = reader.text("/version", version, limits::VERSION_MAX_CHARS);
     let tags = raw.tags.map(|tags| tag_list(&mut reader, tags));
     let upstream = address(&mut reader, "/upstream", raw.upstream);
     let sandbox = address(&mut reader, "/sandbox", raw.sandbox);

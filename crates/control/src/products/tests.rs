@@ -63,6 +63,23 @@ async fn an_import_keeps_what_it_does_not_name() {
     .await;
 }
 
+#[tokio::test]
+async fn a_document_with_nul_characters_is_imported_by_both_engines() {
+    on_each_engine(async |db| {
+        let bench = Bench::new(db);
+        let spec = r#"{"openapi":"3.0.0","info":{"title":"N\u0000l","version":"1","description":"\u0000"},
+            "paths":{"/a\u0000":{"get":{"summary":"\u0000","tags":["\u0000"],"responses":{}}}}}"#;
+        let draft = ImportProduct { spec: spec.into(), ..split() }.read().unwrap();
+        let change = import(&bench.ctx, &Actor::cli(), &draft).await.unwrap();
+        assert_eq!(change.action, Action::Created);
+        let shown = show(&bench.ctx, &Actor::cli(), &draft.id).await.unwrap().unwrap();
+        assert_eq!(shown.name, "Nl");
+        let again = import(&bench.ctx, &Actor::cli(), &draft).await.unwrap();
+        assert_eq!(again.action, Action::Unchanged);
+    })
+    .await;
+}
+
 #[test]
 fn bad_imports_name_the_member() {
     let told = |import: ImportProduct| {

@@ -109,7 +109,9 @@ fn merge(
     };
     let document = source.map(|source| &source.document);
     let said = |member: fn(&apispec::Document) -> &str, max_chars: usize| {
-        document.map(|document| member(document).chars().take(max_chars).collect::<String>())
+        // PostgreSQL keeps no NUL in a text.
+        let text = |document| member(document).chars().filter(|char| *char != '\0').take(max_chars);
+        document.map(|document| text(document).collect::<String>())
     };
     let title = said(|document| &document.title, limits::NAME_MAX_CHARS);
     let title = title.filter(|title| !title.is_empty());

@@ -29,6 +29,13 @@ async fn feed(bench: &Bench) -> Vec<String> {
     rows.into_iter().map(|row| row.record).collect()
 }
 
+/// So that transactions begin at the same moment, and not one by one as connections are made.
+async fn open_connections(bench: &Bench) {
+    let begin = || bench.ctx.store.read();
+    let (one, two, three) = tokio::join!(begin(), begin(), begin());
+    drop((one.unwrap(), two.unwrap(), three.unwrap()));
+}
+
 fn named(changes: &[(&str, Action)]) -> Vec<(String, Action)> {
     changes.iter().map(|(id, action)| ((*id).to_owned(), *action)).collect()
 }
@@ -172,6 +179,7 @@ async fn concurrent_applies_make_one_version() {
     on_each_engine(async |db| {
         let bench = Bench::new(db);
         run(&bench, SHOP).await.unwrap();
+        open_connections(&bench).await;
         let text = SHOP.replace("\"49\"", "\"59\"");
         let (one, two, three) =
             tokio::join!(run(&bench, &text), run(&bench, &text), run(&bench, &text));
