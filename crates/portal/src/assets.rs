@@ -45,14 +45,9 @@ fn table() -> &'static Table {
         for name in Files::iter() {
             let Some(file) = Files::get(&name) else { continue };
             let Some((stem, extension)) = name.rsplit_once('.') else { continue };
-            let hash: String = file
-                .metadata
-                .sha256_hash()
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            let hashed = format!("{stem}.{hash}.{extension}");
+            let sha256 = file.metadata.sha256_hash();
+            let hash = u64::from_be_bytes(sha256.first_chunk().copied().unwrap_or_default());
+            let hashed = format!("{stem}.{hash:016x}.{extension}");
             table.url_of.insert(name.to_string(), format!("/assets/{hashed}"));
             table.file_of.insert(hashed, (content_type(extension), file.data.into_owned()));
         }

@@ -30,7 +30,7 @@ pub(crate) fn all(theme: Theme) -> Vec<(&'static str, String)> {
     let staff = shell(theme, true);
     let mut made = Vec::new();
     let mut add = |name: &'static str, shell: &Shell, page: &dyn Fn(&Shell) -> String| {
-        made.push((name, page(shell)))
+        made.push((name, page(shell)));
     };
     add("landing", &out, &|s| show(s, &Landing { products: 2 }));
     add("signup", &out, &|s| show(s, &SignUp::default()));

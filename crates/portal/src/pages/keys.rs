@@ -130,10 +130,7 @@ pub(crate) fn key_state(status: &'static str) -> Markup {
 }
 
 pub(crate) fn last_used(at: Option<Timestamp>, now: Timestamp) -> Markup {
-    match at {
-        Some(at) => when(at, now),
-        None => html! { span class="muted" { "Never used" } },
-    }
+    at.map_or_else(|| html! { span class="muted" { "Never used" } }, |at| when(at, now))
 }
 
 /// The one answer that shows a secret; sent with `no-store` and never addressable.

@@ -92,7 +92,7 @@ pub fn copy_button(id: &str) -> Markup {
 
 /// `quota` used: the bar is decoration, the text beside it says the numbers.
 pub fn meter(used: u64, limit: u64) -> Markup {
-    let share = if limit == 0 { 100 } else { used.saturating_mul(100) / limit }.min(100);
+    let share = used.saturating_mul(100).checked_div(limit).unwrap_or(100).min(100);
     let class = match share {
         0..80 => "ok",
         80..100 => "near",

@@ -88,7 +88,7 @@ pub(super) async fn log_in(visitor: Visitor, form: Fields) -> Result<Response, S
             page.problems.add("", "This e-mail address and password do not belong together.");
         }
         Err(LogInError::TooMany { retry_after_secs }) => {
-            page.problems.add("", too_many(retry_after_secs))
+            page.problems.add("", too_many(retry_after_secs));
         }
         Err(LogInError::Busy) => page.problems.add("", BUSY),
         Err(LogInError::Store(error)) => return Err(visitor.stop(error)),
@@ -135,10 +135,10 @@ fn sign_up_problems(faults: &[Fault]) -> Problems {
     for fault in faults {
         match fault.pointer.as_str() {
             "/email" => {
-                problems.add("email", "Write an e-mail address, such as you@company.example.")
+                problems.add("email", "Write an e-mail address, such as you@company.example.");
             }
             "/password" => {
-                problems.add("password", format!("Use a password of {}.", fault.message))
+                problems.add("password", format!("Use a password of {}.", fault.message));
             }
             "/partner_name" => problems
                 .add("partner_name", format!("Give your organisation's name: {}.", fault.message)),

@@ -32,19 +32,20 @@ pub(super) fn curl(call: &Call<'_>) -> String {
         .collect();
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{path}{mark}{}", call.base, query.join("&"));
-    let mut text = String::from("curl ");
+    let mut first = vec!["curl".to_owned()];
     if call.method != "GET" {
-        text += &format!("-X {} ", quote(call.method));
+        first.push(format!("-X {}", quote(call.method)));
     }
-    text += &quote(&url);
+    first.push(quote(&url));
+    let mut lines = vec![first.join(" ")];
     if let Some(key) = call.key {
-        text += &format!(" \\\n  -H {}", quote(&format!("Authorization: Bearer {key}")));
+        lines.push(format!("-H {}", quote(&format!("Authorization: Bearer {key}"))));
     }
     if let Some((content_type, body)) = &call.body {
-        text += &format!(" \\\n  -H {}", quote(&format!("Content-Type: {content_type}")));
-        text += &format!(" \\\n  -d {}", quote(body));
+        lines.push(format!("-H {}", quote(&format!("Content-Type: {content_type}"))));
+        lines.push(format!("-d {}", quote(body)));
     }
-    text
+    lines.join(" \\\n  ")
 }
 
 /// A word of a POSIX shell: nothing in it is expanded. Control characters but line feeds are dropped.

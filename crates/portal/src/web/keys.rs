@@ -164,10 +164,10 @@ fn tell(error: &IssueError, problems: &mut Problems) {
                 .add("scopes", format!("The plan has no scope “{scope}”. Choose from the list."));
         }
         IssueError::SubscriptionRequired => {
-            problems.add("subscription", "Choose the subscription the key belongs to.")
+            problems.add("subscription", "Choose the subscription the key belongs to.");
         }
         IssueError::SubscriptionInactive => {
-            problems.add("", "This subscription is not active. Choose another plan first.")
+            problems.add("", "This subscription is not active. Choose another plan first.");
         }
         IssueError::TooMany { limit } => problems.add(
             "",
@@ -185,7 +185,7 @@ fn tell_fault(fault: &Fault, problems: &mut Problems) {
     match member {
         "name" => problems.add("name", format!("Give the key a name: {}.", fault.message)),
         "scopes" => {
-            problems.add("scopes", format!("Choose scopes from the list: {}.", fault.message))
+            problems.add("scopes", format!("Choose scopes from the list: {}.", fault.message));
         }
         "rateLimitPerMinute" => problems.add("rate_limit_per_minute", LIMIT_RULE),
         "allowedIPs" => {
