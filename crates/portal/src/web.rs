@@ -75,3 +75,6 @@ pub(crate) async fn own_site_only(
     let shell = answer::bare_shell(request.headers(), request.uri());
     answer::page(&shell, StatusCode::FORBIDDEN, &ErrorPage::cross_site()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

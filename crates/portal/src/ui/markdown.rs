@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn hostile_markdown_loses_its_teeth() {
-        let hostile = "<script>alert(1)</script><img src=x onerror=alert(1)> [a](javascript:alert(1)) \
-                       <a href='//evil.example' onclick=x style='color:red'>b</a> <svg onload=x>";
+        let hostile = "<script>alert(1)</script>\n\n<img src=x onerror=alert(1)>\n\n[a](javascript:alert(1))\n\n\
+                       <a href='//evil.example' onclick=x style='color:red'>b</a>\n\n<svg onload=x>";
         let clean = render(hostile).into_string();
         for word in ["script", "onerror", "javascript", "onclick", "style", "svg", "img", "evil"] {
             assert!(!clean.contains(word), "{word} in {clean}");

@@ -187,8 +187,7 @@ impl Shell {
         html! {
             form class="row" method="post" action="/partner" {
                 input type="hidden" name="here" value=(self.here);
-                label class="hush" for="partner" { "Partner" }
-                select class="input" name="partner" {
+                                select class="input" name="partner" aria-label="Partner" {
                     @for (id, name, current) in &viewer.partners {
                         option value=(id) selected[*current] { (name) }
                     }
