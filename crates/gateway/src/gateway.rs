@@ -207,14 +207,14 @@ fn work(
     };
     runtime.block_on(async {
         let core = Rc::new(Core::new(shared, writer));
-        let keeping = core.clone();
+        let (keeping, kept) = (core.clone(), journal.clone());
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(HOUSEKEEPING).await;
-                keep_house(&keeping, &journal);
+                keep_house(&keeping, &kept);
             }
         });
-        let serving = listener::serve(core, listener, stopped.clone());
+        let serving = listener::serve(core.clone(), listener, stopped.clone());
         tokio::select! {
             served = serving => {
                 if let Err(error) = served {
@@ -223,6 +223,7 @@ fn work(
             }
             _ = stopped.wait_for(|signal| *signal == KILL) => {}
         }
+        keep_house(&core, &journal);
     });
 }
 
@@ -282,7 +283,7 @@ impl Handle {
         let workers = std::mem::take(&mut self.workers);
         let Some(runtime) = self.runtime.take() else { return false };
         let stop = self.stop.clone();
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let journal = self.journal.clone();
         let ending = std::thread::spawn(move || {
             let (threads, ends): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
             runtime.block_on(async {
@@ -299,6 +300,7 @@ impl Handle {
                     tracing::error!("a core ended in a panic");
                 }
             }
+            let journal = journal.lock().unwrap_or_else(PoisonError::into_inner).take();
             let settled = journal.is_some_and(|journal| journal.settle(deadline));
             runtime.shutdown_background();
             settled
