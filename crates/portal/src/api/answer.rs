@@ -33,7 +33,7 @@ pub(super) struct PartnerQuery {
 #[expect(dead_code, reason = "describes a query that is read elsewhere")]
 pub(super) struct DaysQuery {
     /// Days up to and including today, UTC.
-    #[param(minimum = 1, maximum = 366, default = 30)]
+    #[param(minimum = 1, maximum = 400, default = 30)]
     days: Option<u32>,
 }
 
@@ -42,8 +42,8 @@ pub(super) struct DaysQuery {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes a query that is read elsewhere")]
 pub(super) struct EnvironmentQuery {
-    /// Calls with live or with test keys.
-    #[param(inline, default = "live")]
+    /// Calls with live keys, which is the default, or with test keys.
+    #[param(inline)]
     environment: Option<super::schema::Environment>,
 }
 

@@ -4,6 +4,7 @@
 //! are ignored, so that newer clients can talk to older servers.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -18,6 +19,8 @@ pub const BODY_MAX_BYTES: usize = 1 << 20;
 /// An answer given before the request has been read is lost when the connection is torn down, so what is too
 /// large is read and thrown away up to here.
 const DISCARD_MAX_BYTES: usize = 16 << 20;
+/// A body must have arrived by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Entries of any list in a body.
 const LIST_MAX: usize = 1_000;
 
@@ -35,7 +38,8 @@ impl<S: Sync, T: FromMembers> FromRequest<S> for Json<T> {
 
     async fn from_request(req: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(req.headers());
-        let bytes = read(req.into_body()).await?;
+        let read = tokio::time::timeout(BODY_TIMEOUT, read(req.into_body()));
+        let bytes = read.await.unwrap_or_else(|_| Err(too_slow()))?;
         if !is_json {
             return Err(unsupported_media_type());
         }
@@ -90,6 +94,11 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
 fn too_large() -> Problem {
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     Problem::new(status, "body_too_large", "Body too large", "A body may have at most 1 MiB.")
+}
+
+fn too_slow() -> Problem {
+    let status = StatusCode::REQUEST_TIMEOUT;
+    Problem::new(status, "request_timeout", "Request timed out", "The body did not arrive in time.")
 }
 
 fn unsupported_media_type() -> Problem {

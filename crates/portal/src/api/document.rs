@@ -111,6 +111,7 @@ fn complete_operation(operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         add(operation, "400", "`request_invalid`: malformed");
+        add(operation, "408", "`request_timeout`: the body did not arrive in time");
         add(operation, "413", "`body_too_large`: over 1 MiB");
         add(operation, "415", "`unsupported_media_type`: not JSON");
         add(operation, "422", "Not acceptable; `errors` lists what and where");

@@ -1,6 +1,6 @@
 //! Invoices with their lines.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::Denied;
 use keytoll_control::billing::{self, BillingError, Invoice};
 use keytoll_domain::ids::InvoiceId;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::access::Caller;
 use super::answer::{PageQuery, PartnerQuery, next_cursor, one_more};
 use super::problem::Problem;
-use super::query::Params;
+use super::query::{Params, PathId};
 use super::schema;
 use crate::state::Portal;
 
@@ -50,7 +50,7 @@ async fn list(
 async fn show(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<Invoice>, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
     Ok(axum::Json(billing::show(&portal.ctx, &actor, id).await?))

@@ -1,6 +1,6 @@
 //! Partners, as the provider's staff manages them; members see their own.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::partners::{self, PartnerError};
 use keytoll_domain::ids::PartnerId;
@@ -13,7 +13,7 @@ use super::access::Caller;
 use super::answer::{PageQuery, next_cursor, one_more};
 use super::body::{FromMembers, Json, Members};
 use super::problem::Problem;
-use super::query::Params;
+use super::query::{Params, PathId};
 use crate::state::Portal;
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
@@ -94,7 +94,7 @@ async fn list(
 async fn show(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<PartnerRow>, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found("Partner not found"))?;
     Ok(axum::Json(row(partners::show(&portal.ctx, &actor, id).await?)))

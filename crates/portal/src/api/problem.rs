@@ -159,7 +159,7 @@ impl Problem {
 
     pub fn unacceptable_as(code: &'static str, errors: Vec<Fault>) -> Self {
         let error = match errors.first() {
-            Some(first) => first.message.clone(),
+            Some(first) => first.to_string(),
             None => "Not acceptable".to_owned(),
         };
         let status = StatusCode::UNPROCESSABLE_ENTITY;

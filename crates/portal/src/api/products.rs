@@ -1,6 +1,6 @@
 //! The APIs for sale; visible to whoever asks.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::products::{self, ProductView};
 use keytoll_domain::ids::ProductId;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::access::Anybody;
 use super::answer::{PageQuery, next_cursor, one_more};
 use super::problem::Problem;
-use super::query::Params;
+use super::query::{Params, PathId};
 use super::schema;
 use crate::state::Portal;
 
@@ -50,7 +50,7 @@ async fn list(
 async fn show(
     State(portal): State<Portal>,
     Anybody(actor): Anybody,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<ProductView>, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
     let found = products::show(&portal.ctx, &actor, &id).await?;

@@ -1,8 +1,8 @@
-//! Queries: the same rules as for bodies, with `?name` as the place of a mistake.
+//! Queries and ids in paths: the same rules as for bodies, with `?name` as the place of a mistake.
 
 use std::str::FromStr;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use keytoll_control::fault::Fault;
 use keytoll_control::page::PageRequest;
@@ -18,6 +18,19 @@ const LIMIT_MAX: u32 = 500;
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
     faults: Vec<Fault>,
+}
+
+/// The `{id}` of a path. What cannot be decoded names nothing, as an empty id does.
+#[derive(Debug)]
+pub(super) struct PathId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Params {

@@ -1,6 +1,6 @@
 //! Subscriptions: buying a plan, and ending it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::Denied;
 use keytoll_control::subscriptions::{
@@ -15,7 +15,7 @@ use super::access::Caller;
 use super::answer::{PageQuery, PartnerQuery, next_cursor, one_more};
 use super::body::{FromMembers, Json, Members, from_str};
 use super::problem::{PROBLEM, Problem, ProblemBody};
-use super::query::Params;
+use super::query::{Params, PathId};
 use super::schema;
 use crate::state::Portal;
 
@@ -87,7 +87,7 @@ async fn list(
 async fn show(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<SubscriptionView>, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
     Ok(axum::Json(subscriptions::show(&portal.ctx, &actor, id).await?))
@@ -101,7 +101,7 @@ async fn show(
 async fn cancel(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<SubscriptionView>, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
     Ok(axum::Json(subscriptions::cancel(&portal.ctx, &actor, id).await?))

@@ -1,6 +1,6 @@
 //! Management tokens: credentials for this API.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::tokens::{self, NewToken, TokenError};
 use keytoll_domain::ids::{PartnerId, TokenId};
@@ -14,7 +14,7 @@ use super::access::Caller;
 use super::answer::{PageQuery, PartnerQuery, ReceiptBody, next_cursor, one_more};
 use super::body::{FromMembers, Json, Members, from_str};
 use super::problem::{PROBLEM, Problem, ProblemBody};
-use super::query::Params;
+use super::query::{Params, PathId};
 use crate::state::Portal;
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
@@ -139,7 +139,7 @@ async fn list(
 async fn revoke(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<TokenRevoked>, Problem> {
     const UNKNOWN: &str = "Token not found or already revoked";
     let id = id.parse().map_err(|_| Problem::not_found(UNKNOWN))?;

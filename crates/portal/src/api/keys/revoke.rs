@@ -1,6 +1,6 @@
 //! `DELETE /keys/{id}` (R59).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::keys::{self, KeyChanged};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,6 +9,7 @@ use super::{key_id, problem};
 use crate::api::access::Caller;
 use crate::api::answer::ReceiptBody;
 use crate::api::problem::Problem;
+use crate::api::query::PathId;
 use crate::state::Portal;
 
 const GONE: &str = "Key not found or already revoked";
@@ -35,7 +36,7 @@ impl From<KeyChanged> for KeyRevoked {
 pub(super) async fn revoke(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<KeyRevoked>, Problem> {
     let id = key_id(&id, GONE)?;
     let changed = keys::revoke(&portal.ctx, &actor, id).await;

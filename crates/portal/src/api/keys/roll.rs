@@ -1,6 +1,6 @@
 //! `POST /keys/{id}/roll` (R61).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::Denied;
 use keytoll_control::keys::{self, ROLL_WARNING, RollError, RollName, RollOptions, Rolled};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use super::{NOT_FOUND, NewKeyShown, key_id};
 use crate::api::access::Caller;
 use crate::api::answer::ReceiptBody;
 use crate::api::problem::{PROBLEM, Problem, ProblemBody};
+use crate::api::query::PathId;
 use crate::state::Portal;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,7 +50,7 @@ impl From<Rolled> for KeyRolled {
 pub(super) async fn roll(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<KeyRolled>, Problem> {
     let id = key_id(&id, NOT_FOUND)?;
     let options = RollOptions { name: RollName::AppendRolled, grace_secs: 0 };

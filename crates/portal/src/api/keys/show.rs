@@ -1,11 +1,12 @@
 //! `GET /keys/{id}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::keys::{self, KeyView};
 
 use super::{NOT_FOUND, key_id, problem};
 use crate::api::access::Caller;
 use crate::api::problem::Problem;
+use crate::api::query::PathId;
 use crate::api::schema;
 use crate::state::Portal;
 
@@ -16,7 +17,7 @@ use crate::state::Portal;
 pub(super) async fn show(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let id = key_id(&id, NOT_FOUND)?;
     let found = keys::show(&portal.ctx, &actor, id).await;

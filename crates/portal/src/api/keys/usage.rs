@@ -1,6 +1,6 @@
 //! `GET /keys/{id}/usage` (R60).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use keytoll_control::Denied;
 use keytoll_control::usage::{self, DAYS_DEFAULT, DAYS_MAX, KeyDaily, UsageError};
 
@@ -8,7 +8,7 @@ use super::{NOT_FOUND, key_id};
 use crate::api::access::Caller;
 use crate::api::answer::DaysQuery;
 use crate::api::problem::Problem;
-use crate::api::query::Params;
+use crate::api::query::{Params, PathId};
 use crate::api::schema;
 use crate::state::Portal;
 
@@ -19,7 +19,7 @@ use crate::state::Portal;
 pub(super) async fn usage(
     State(portal): State<Portal>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     mut params: Params,
 ) -> Result<axum::Json<KeyDaily>, Problem> {
     let id = key_id(&id, NOT_FOUND)?;

@@ -179,8 +179,13 @@ async fn unknown_ids_are_not_found() {
         ("partners", "ptn"),
         ("products", "x"),
     ] {
-        for id in [format!("{prefix}_{}", "0".repeat(32)), "x%00y".into(), "..".into(), "'".into()]
-        {
+        for id in [
+            format!("{prefix}_{}", "0".repeat(32)),
+            "x%00y".into(),
+            "%ff".into(),
+            "..".into(),
+            "'".into(),
+        ] {
             let path = format!("/api/v1/{resource}/{id}");
             world.get(&path, &token).await.refused(404, "not_found");
         }

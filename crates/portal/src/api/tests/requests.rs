@@ -3,6 +3,8 @@
 use axum::body::Body;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::world::{Answer, World};
 
@@ -106,4 +108,27 @@ async fn a_wrong_credential_is_refused_even_where_none_is_needed() {
             answer.refused(401, "not_signed_in");
         }
     }
+}
+
+/// Over a real connection: a client that is still sending must get to read the refusal.
+#[tokio::test]
+async fn the_refusal_of_a_large_body_arrives() {
+    let world = World::new().await;
+    let token = world.partner_token(world.own, "owner").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(crate::serve(listener, world.router(), std::future::pending()));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let len = 2 << 20;
+    let head = format!(
+        "POST /api/v1/keys HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![b' '; len]).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("body_too_large"), "{answer}");
+    server.abort();
 }

@@ -68,6 +68,10 @@ impl World {
         Self { bench, router, own, other, _folder: folder }
     }
 
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub(super) async fn staff_token(&self, role: &str) -> String {
         self.token(role, None).await
     }
