@@ -47,11 +47,14 @@ pub enum StartError {
     Threads(io::Error),
 }
 
+/// Taken out when the gateway stops.
+type SharedJournal = Arc<Mutex<Option<Arc<Journal>>>>;
+
 /// A running gateway.
 pub struct Handle {
     address: SocketAddr,
     shared: Arc<Shared>,
-    journal: Arc<Mutex<Option<Arc<Journal>>>>,
+    journal: SharedJournal,
     verifier: Verifier,
     stop: watch::Sender<u8>,
     workers: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
@@ -147,7 +150,7 @@ fn start_here(
         let (ended, end) = oneshot::channel();
         let thread =
             std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-                work(shared, journal, writer, listener, stopped);
+                work(shared, &journal, writer, listener, stopped);
                 let _ = ended.send(());
             });
         threads.push((thread.map_err(StartError::Threads)?, end));
@@ -192,7 +195,7 @@ fn open_journal(
 /// One core: its event loop, until it is told to stop.
 fn work(
     shared: Arc<Shared>,
-    journal: Arc<Mutex<Option<Arc<Journal>>>>,
+    journal: &SharedJournal,
     writer: Writer,
     listener: std::net::TcpListener,
     mut stopped: watch::Receiver<u8>,
@@ -223,7 +226,7 @@ fn work(
             }
             _ = stopped.wait_for(|signal| *signal == KILL) => {}
         }
-        keep_house(&core, &journal);
+        keep_house(&core, journal);
     });
 }
 
