@@ -4,13 +4,15 @@
 //! recognised by its seal. A seal of the same node and number with another hash, or one that does not follow the seal
 //! before it, is a second history: it is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::key::Environment;
 use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow};
 use keytoll_store::ledger as store;
+use keytoll_store::product::OperationName;
 use keytoll_store::{StoreError, Tx};
 
 use crate::actor::{Actor, Denied};
@@ -123,6 +125,41 @@ fn break_before(seal: &Seal, last: u64, hash: &str) -> Option<String> {
     }
     let follows = seal.previous == hash;
     (!follows).then(|| format!("seal {} does not follow the one before", seal.sequence))
+}
+
+/// What the store holds against which a journal is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// All seals, by node and sequence.
+    pub seals: Vec<Seal>,
+    /// Calls and units of live usage, summed by day and summed by period: equal, unless a sum is wrong.
+    pub by_day: (u64, u64),
+    pub by_period: (u64, u64),
+}
+
+pub async fn stored(ctx: &Ctx) -> Result<Stored, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    let [by_day, by_period] = store::ledger_totals(&mut tx).await?;
+    let mut seals = Vec::new();
+    for node in store::seal_nodes(&mut tx).await? {
+        let mut after = 0;
+        loop {
+            let page = store::seal_page(&mut tx, &node, after, SEALS_PER_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.sequence;
+            seals.extend(page);
+        }
+    }
+    Ok(Stored { seals, by_day, by_period })
+}
+
+/// What operations of the ledger are called, for an export.
+pub async fn operation_names(
+    ctx: &Ctx,
+) -> Result<HashMap<OperationKey, OperationName>, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    let names = keytoll_store::product::operation_names(&mut tx).await?;
+    Ok(names.into_iter().map(|name| (name.operation, name)).collect())
 }
 
 // One row for each record, in the order of the records: the store's statements ask for both.

@@ -16,7 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod page;
 pub mod partners;
-mod password;
+pub mod password;
 pub mod plans;
 pub mod products;
 pub mod receipts;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use keytoll_domain::time::Timestamp;
 use keytoll_store::StoreError;
+use keytoll_store::feed::feed_head;
 use keytoll_store::node::{NodeRow, node_seen_since};
 use serde::Serialize;
 
@@ -41,6 +42,14 @@ pub async fn wait(ctx: &Ctx, sequence: u64) -> Receipt {
     // Running out of time is an outcome like the other: what was heard until then is the receipt.
     let _in_time = tokio::time::timeout(limit, listen(ctx, sequence, start, &mut heard)).await;
     heard.receipt()
+}
+
+/// [`wait`] for everything that has been committed until now.
+pub async fn settle(ctx: &Ctx) -> Result<Receipt, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    let head = feed_head(&mut tx).await?;
+    drop(tx);
+    Ok(wait(ctx, head).await)
 }
 
 #[derive(Default)]

@@ -25,6 +25,10 @@ statements! { "seals";
         FROM seals WHERE node = $1 ORDER BY sequence DESC LIMIT 1";
     SEAL_PAGE = "SELECT node, sequence, segment, first_slot, slot_count, previous, sha256, sealed_at \
         FROM seals WHERE node = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
+    LIVE_TOTALS = "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, \
+        CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units FROM key_usage WHERE environment = 'live'";
+    PERIOD_TOTALS = "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, \
+        CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units FROM usage_periods";
     SEAL_NODES = "SELECT DISTINCT node FROM seals ORDER BY node LIMIT 10000";
     PERIOD_UNITS = "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, \
         CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units FROM usage_periods \
@@ -169,6 +173,14 @@ pub async fn seal_page(tx: &mut Tx, node: &str, after: u64, limit: u32) -> Resul
 /// The nodes that ever sealed.
 pub async fn seal_nodes(tx: &mut Tx) -> Result<Vec<String>> {
     tx.query(SEAL_NODES).all(|row| row.text("node")).await
+}
+
+/// Calls and units of all live usage by day, and of all periods: the same numbers, unless a sum is wrong.
+pub async fn ledger_totals(tx: &mut Tx) -> Result<[(u64, u64); 2]> {
+    let read = |row: &Row| Ok((row.count("calls")?, row.count("units")?));
+    let days = tx.query(LIVE_TOTALS).one(read).await?.unwrap_or_default();
+    let periods = tx.query(PERIOD_TOTALS).one(read).await?.unwrap_or_default();
+    Ok([days, periods])
 }
 
 /// Adds calls to the sums; each (key, day, operation, environment) at most once in `rows`.

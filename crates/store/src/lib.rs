@@ -5,6 +5,7 @@
 //! operation has one SQL text for both engines; what differs between them is in [`db`].
 
 pub mod audit;
+mod backup;
 pub mod db;
 pub mod error;
 pub mod feed;

@@ -22,6 +22,7 @@ statements! { "products";
     FILE_PUT = "INSERT INTO spec_files (product_id, path, bytes) VALUES ($1, $2, $3)";
     FILES_DROP = "DELETE FROM spec_files WHERE product_id = $1";
     FILES = "SELECT path, bytes FROM spec_files WHERE product_id = $1 ORDER BY path";
+    NAMES = "SELECT operation, product_id, method, path FROM operation_names ORDER BY product_id, path, method";
     NAME_PUT = "INSERT INTO operation_names (operation, product_id, method, path) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (operation) DO NOTHING";
 }
@@ -101,6 +102,28 @@ pub async fn product_files_replace(
 pub async fn product_files(tx: &mut Tx, id: &ProductId) -> Result<Vec<StoredFile>> {
     let read = |row: &Row| Ok(StoredFile { path: row.text("path")?, bytes: row.blob("bytes")? });
     tx.query(FILES).text(id).all(read).await
+}
+
+/// What an operation of the ledger is called; method and path are empty for calls of no known operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationName {
+    pub operation: OperationKey,
+    pub product: ProductId,
+    pub method: String,
+    pub path: String,
+}
+
+/// The whole dictionary: as many rows as all versions of all products ever had operations.
+pub async fn operation_names(tx: &mut Tx) -> Result<Vec<OperationName>> {
+    let read = |row: &Row| {
+        Ok(OperationName {
+            operation: OperationKey(row.big("operation")?),
+            product: row.parse("product_id")?,
+            method: row.text("method")?,
+            path: row.text("path")?,
+        })
+    };
+    tx.query(NAMES).all(read).await
 }
 
 /// Adds the product's operations, and the product itself, to the dictionary of the ledger.
