@@ -1,0 +1,63 @@
+//! `config show`, `config check`.
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use crate::config::{KEYS, Loaded};
+use crate::output::{Output, table};
+
+/// Values that hold a password are shown without it.
+fn shown(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(without_password(text)),
+        other => serde_json::to_value(other).unwrap_or(Value::Null),
+    }
+}
+
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let Some(at) = rest[..authority_end].rfind('@') else { return text.to_owned() };
+    let user = rest[..at].split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:…{}", &rest[at..])
+}
+
+pub fn show(loaded: &Loaded, sources: bool, output: Output) -> Result<()> {
+    let mut document = Map::new();
+    let mut rows = Vec::new();
+    for spec in KEYS {
+        let entry = &loaded.entries[spec.name];
+        let value = entry.value.as_ref().map_or(Value::Null, shown);
+        let source = entry.source.to_string();
+        let text = if value.is_null() { "(not set)".to_owned() } else { value.to_string() };
+        let member = if sources { json!({ "value": value, "source": source }) } else { value };
+        document.insert(spec.name.to_owned(), member);
+        rows.push(if sources {
+            vec![spec.name.into(), text, source]
+        } else {
+            vec![spec.name.into(), text]
+        });
+    }
+    let header: &[&str] = if sources { &["KEY", "VALUE", "SOURCE"] } else { &["KEY", "VALUE"] };
+    output.print(&Value::Object(document), || table(header, &rows))
+}
+
+pub fn check(loaded: &Loaded, output: Output) -> Result<()> {
+    let data_dir = loaded.config.data_dir.display().to_string();
+    output.print(&json!({ "valid": true, "data_dir": data_dir }), || {
+        "The configuration is valid.".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        let shown = without_password("postgres://keytoll:secret@db:5432/keytoll?x=@");
+        assert_eq!(shown, "postgres://keytoll:…@db:5432/keytoll?x=@");
+        assert_eq!(without_password("sqlite:/a/b@c"), "sqlite:/a/b@c");
+        assert_eq!(without_password("postgres://db/x"), "postgres://db/x");
+    }
+}

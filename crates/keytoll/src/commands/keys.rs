@@ -1,0 +1,200 @@
+//! `key`, `keys import`: print what the management API answers.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use keytoll_control::keys::{
+    self, ImportError, Imported, IssueError, KeyError, KeyView, NewKey, RateLimit, RollError,
+    RollName, RollOptions,
+};
+use keytoll_control::page::PageRequest;
+use keytoll_control::receipts::Receipt;
+use keytoll_control::{Actor, Ctx, Denied};
+use keytoll_domain::ids::{KeyId, PartnerId};
+use keytoll_domain::key::{Environment, Key, PlainKey};
+use serde_json::{Value, json};
+
+use super::faults;
+use crate::cli::KeyCommand;
+use crate::output::{Output, table};
+
+const WARNING: &str = "Store this key securely — it won't be shown again.";
+const ROLL_WARNING: &str =
+    "Old key is immediately invalid. Update your integration with the new key.";
+
+pub async fn key(ctx: &Ctx, command: KeyCommand, output: Output) -> Result<()> {
+    match command {
+        KeyCommand::Create { subscription, name, scopes, environment } => {
+            create(ctx, &subscription, name, scopes, &environment, output).await
+        }
+        KeyCommand::List { partner } => list(ctx, partner.as_deref(), output).await,
+        KeyCommand::Revoke { id } => revoke(ctx, &id, output).await,
+        KeyCommand::Roll { id, grace } => roll(ctx, &id, grace, output).await,
+    }
+}
+
+async fn create(
+    ctx: &Ctx,
+    subscription: &str,
+    name: String,
+    scopes: Vec<String>,
+    environment: &str,
+    output: Output,
+) -> Result<()> {
+    let subscription =
+        subscription.parse().with_context(|| format!("--subscription `{subscription}`"))?;
+    let Some(environment) = Environment::parse(environment) else {
+        bail!("--environment: `{environment}` is neither live nor test");
+    };
+    let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
+    let partner = keytoll_control::subscriptions::show(ctx, &Actor::cli(), subscription)
+        .await
+        .with_context(|| format!("--subscription `{subscription}`"))?
+        .partner;
+    let new = NewKey {
+        partner: Some(partner),
+        subscription: Some(subscription),
+        name,
+        scopes,
+        environment,
+        rate_limit: RateLimit::PlanOnly,
+        ..NewKey::default()
+    };
+    let issued = match keys::issue(ctx, &Actor::cli(), new).await {
+        Ok(issued) => issued,
+        Err(IssueError::Invalid(list)) => return Err(faults("the key was not created:", &list)),
+        Err(error) => return Err(anyhow::Error::new(error).context("the key was not created")),
+    };
+    let mut document = shown(&issued.key, &issued.secret);
+    document["warning"] = json!(WARNING);
+    document["receipt"] = json!(issued.receipt);
+    output.print(&document, || format!("{}\n\n{WARNING}", issued.secret.expose()))
+}
+
+/// A new key as the management API shows it.
+fn shown(key: &Key, secret: &PlainKey) -> Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "key": secret.expose(),
+        "keyPrefix": key.prefix,
+        "scopes": key.scopes,
+        "rateLimitPerMinute": key.rate_limit_per_minute,
+        "environment": key.environment,
+        "createdAt": key.created_at.rfc3339(),
+    })
+}
+
+async fn list(ctx: &Ctx, partner: Option<&str>, output: Output) -> Result<()> {
+    let partner: Option<PartnerId> = match partner {
+        Some(text) => Some(text.parse().with_context(|| format!("--partner `{text}`"))?),
+        None => None,
+    };
+    let mut found: Vec<KeyView> = Vec::new();
+    let mut page = PageRequest::default();
+    loop {
+        let rows = keys::list(ctx, &Actor::cli(), partner, page).await?;
+        let Some(last) = rows.last() else { break };
+        page.cursor = Some(last.id);
+        found.extend(rows);
+    }
+    output.print(&json!({ "keys": found, "next_cursor": null }), || {
+        let rows: Vec<_> = found.iter().map(row).collect();
+        table(&["ID", "PREFIX", "STATUS", "CALLS", "LAST USED", "NAME"], &rows)
+    })
+}
+
+fn row(key: &KeyView) -> Vec<String> {
+    let status = serde_json::to_value(key.status).ok();
+    vec![
+        key.id.to_string(),
+        key.key_prefix.clone(),
+        status.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+        key.total_requests.to_string(),
+        key.last_used_at.map_or_else(|| "Never used".to_owned(), |at| at.rfc3339()),
+        key.name.clone(),
+    ]
+}
+
+async fn revoke(ctx: &Ctx, id: &str, output: Output) -> Result<()> {
+    let id = parse(id)?;
+    let changed = match keys::revoke(ctx, &Actor::cli(), id).await {
+        Ok(changed) => changed,
+        Err(KeyError::Denied(Denied::NotFound)) => bail!("Key not found or already revoked"),
+        Err(error) => return Err(error.into()),
+    };
+    let document = json!({
+        "success": true,
+        "message": "Key revoked immediately",
+        "receipt": changed.receipt,
+    });
+    output.print(&document, || format!("Revoked {id}. {}", describe(&changed.receipt)))
+}
+
+async fn roll(ctx: &Ctx, id: &str, grace_secs: u32, output: Output) -> Result<()> {
+    let options = RollOptions { name: RollName::Keep, grace_secs };
+    let rolled = match keys::roll(ctx, &Actor::cli(), parse(id)?, options).await {
+        Ok(rolled) => rolled,
+        Err(RollError::Denied(Denied::NotFound)) => bail!("Key not found"),
+        Err(error) => return Err(error.into()),
+    };
+    let warning = if grace_secs == 0 {
+        ROLL_WARNING.to_owned()
+    } else {
+        format!(
+            "The old key ends in {grace_secs} seconds. Update your integration with the new key."
+        )
+    };
+    let document = json!({
+        "newKey": shown(&rolled.key, &rolled.secret),
+        "revokedKeyId": rolled.old,
+        "warning": warning,
+        "receipt": rolled.receipt,
+    });
+    output.print(&document, || {
+        format!("{}\n\n{WARNING}\n{warning} {}", rolled.secret.expose(), describe(&rolled.receipt))
+    })
+}
+
+fn parse(id: &str) -> Result<KeyId> {
+    id.parse().with_context(|| format!("`{id}`"))
+}
+
+/// The receipt in a sentence.
+fn describe(receipt: &Receipt) -> String {
+    if receipt.nodes.is_empty() && receipt.missing.is_empty() {
+        return "No gateway is running.".into();
+    }
+    let applied = receipt.nodes.iter().map(|node| format!("{} after {} ms", node.node, node.ms));
+    let mut text = format!("Applied by: {}.", applied.collect::<Vec<_>>().join(", "));
+    if !receipt.missing.is_empty() {
+        text.push_str(&format!(" Not confirmed by: {}.", receipt.missing.join(", ")));
+    }
+    text
+}
+
+pub async fn import(ctx: &Ctx, subscription: &str, file: &Path, output: Output) -> Result<()> {
+    let subscription =
+        subscription.parse().with_context(|| format!("--subscription `{subscription}`"))?;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let imported = match keys::import(ctx, &Actor::cli(), subscription, &bytes).await {
+        Ok(imported) => imported,
+        Err(ImportError::Lines(list)) => {
+            let lines: Vec<_> = list
+                .iter()
+                .map(|fault| format!("  {}:{}: {}", file.display(), fault.line, fault.message))
+                .collect();
+            bail!("nothing was imported:\n{}", lines.join("\n"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Imported { keys, duplicates, receipt } = imported;
+    let document = json!({ "imported": keys, "duplicates": duplicates, "receipt": receipt });
+    output.print(&document, || {
+        format!(
+            "Imported {keys} keys, {} lines were duplicates. {}",
+            duplicates.len(),
+            describe(&receipt)
+        )
+    })
+}

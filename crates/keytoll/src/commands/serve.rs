@@ -1,0 +1,30 @@
+//! `serve`: runs gateway and portal until it is asked to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::runtime;
+use crate::cli::Role;
+use crate::config::Loaded;
+use crate::{output, server};
+
+pub fn run(loaded: &Loaded, role: Role) -> Result<ExitCode> {
+    server::log_to_stderr("info");
+    runtime()?.block_on(async {
+        let server = server::start(&loaded.config, role, |_| async { Ok(()) }).await?;
+        if let Some(address) = server.portal_addr {
+            output::line(&format!(
+                "portal  {} (listening on {address})",
+                loaded.config.public_url
+            ))?;
+        }
+        if let Some(address) = server.gateway_addr {
+            output::line(&format!("gateway http://{address}"))?;
+        }
+        server::stop_asked().await?;
+        tracing::info!("stopping: no new calls, those in flight may end");
+        server.stop().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

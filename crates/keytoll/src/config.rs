@@ -1,0 +1,102 @@
+//! Configuration: built-in defaults < TOML file < environment `KEYTOLL_SECTION__KEY` < flags.
+//!
+//! [`KEYS`] is the one list of what can be set; the file, the environment, `config show` and the reference
+//! page all follow it. An unknown key is an error that names its place.
+
+mod load;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keytoll_gateway::AccessLog;
+pub use load::{Loaded, built_in, load};
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// `section.key`, or a bare key of the top level.
+    pub name: &'static str,
+    /// Written as in the file; empty = not set.
+    pub default: &'static str,
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, help: &'static str) -> KeySpec {
+    KeySpec { name, default, help }
+}
+
+/// Every key there is, in the order `config show` prints them.
+pub const KEYS: &[KeySpec] = &[
+    key("data_dir", "./keytoll-data", "folder of the database, the journal and the access log"),
+    key("gateway.listen", "127.0.0.1:8080", "address calls arrive at"),
+    key("gateway.workers", "0", "event loops; 0 = one per core"),
+    key(
+        "gateway.trusted_proxies",
+        "[]",
+        "networks whose X-Forwarded-For is believed and that may ask /v1/auth",
+    ),
+    key("portal.listen", "127.0.0.1:8081", "address of pages and management API"),
+    key(
+        "portal.public_url",
+        "",
+        "the portal's address as people type it; default: its listen address",
+    ),
+    key("metrics.listen", "", "address of /metrics; not set = not served"),
+    key("storage.url", "", "sqlite:FILE or postgres://…; default: sqlite:DATA_DIR/keytoll.db"),
+    key(
+        "redis.url",
+        "",
+        "shared counters of several nodes; this version has none, so it must stay unset",
+    ),
+    key("redis.on_counter_failure", "local-share", "local-share, deny or allow"),
+    key("journal.fsync", "1s", "how often the journal is synced to disk and sealed, 10ms to 60s"),
+    key("journal.max_bytes", "10737418240", "size the journal's kept segments may reach"),
+    key(
+        "keys.brand",
+        "sk",
+        "first part of every new key: a letter, then letters, digits or dashes",
+    ),
+    key("keys.active_max", "25", "active keys a partner may have"),
+    key(
+        "log.access",
+        "",
+        "file of the access log, `stdout` or `off`; default: DATA_DIR/access.log",
+    ),
+];
+
+/// The configuration as the program uses it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub gateway_listen: SocketAddr,
+    /// At least 1.
+    pub gateway_workers: usize,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub portal_listen: SocketAddr,
+    pub public_url: String,
+    pub metrics_listen: Option<SocketAddr>,
+    pub storage_url: String,
+    pub journal_fsync: Duration,
+    pub journal_max_bytes: u64,
+    pub brand: String,
+    pub active_keys_max: u32,
+    pub access_log: AccessLog,
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {reason}")]
+    Unreadable { path: PathBuf, reason: std::io::Error },
+    #[error("{path} is not valid TOML: {reason}")]
+    NotToml { path: PathBuf, reason: Box<toml::de::Error> },
+    #[error("{place}: unknown key `{name}`{hint}; `keytoll config show` lists the keys")]
+    UnknownKey { place: String, name: String, hint: String },
+    #[error("{place}: `{name}` {problem}")]
+    BadValue { place: String, name: &'static str, problem: String },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use super::load::Source;
+use super::*;
+
+fn file(text: &str) -> (tempdir::Dir, PathBuf) {
+    let dir = tempdir::Dir::new();
+    let path = dir.0.join("keytoll.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let (_dir, path) = file(text);
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    load(Some(&path), environment)
+}
+
+/// A folder of its own for each test, removed at its end.
+mod tempdir {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    pub struct Dir(pub PathBuf);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    impl Dir {
+        pub fn new() -> Self {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("keytoll-config-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[test]
+fn later_sources_win_and_are_named() {
+    let loaded = load_text(
+        "[gateway]\nlisten = \"127.0.0.1:1\"\n[portal]\nlisten = \"127.0.0.1:2\"\n",
+        &[("KEYTOLL_GATEWAY__LISTEN", "127.0.0.1:3"), ("KEYTOLL_BIN", "x"), ("HOME", "y")],
+    )
+    .unwrap();
+    assert_eq!(loaded.config.gateway_listen.port(), 3);
+    assert_eq!(loaded.config.public_url, "http://127.0.0.1:2");
+    let source = |name| loaded.entries[name].source.clone();
+    assert_eq!(source("gateway.listen"), Source::Environment("KEYTOLL_GATEWAY__LISTEN".into()));
+    assert!(matches!(source("portal.listen"), Source::File(_)));
+    assert_eq!(source("journal.fsync"), Source::Default);
+}
+
+#[test]
+fn the_data_folder_leads_database_and_log() {
+    let config = load_text("data_dir = \"/tmp/x\"", &[]).unwrap().config;
+    assert_eq!(config.storage_url, "sqlite:/tmp/x/keytoll.db");
+    assert_eq!(config.access_log, AccessLog::File("/tmp/x/access.log".into()));
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_likely_one() {
+    let error = load_text("[gateway]\nlisten_on = \"x\"", &[]).unwrap_err().to_string();
+    assert!(error.contains("keytoll.toml") && error.contains("`gateway.listen_on`"), "{error}");
+    assert!(error.contains("did you mean `gateway.listen`"), "{error}");
+    let error = load_text("", &[("KEYTOLL_GATEWAY__LISTN", "x")]).unwrap_err().to_string();
+    assert!(error.contains("KEYTOLL_GATEWAY__LISTN"), "{error}");
+    assert!(load_text("[nonsense]\na = 1", &[]).is_err());
+    assert!(load_text("gateway = 5", &[]).is_err());
+}
+
+#[test]
+fn bad_values_are_refused_with_the_key() {
+    for text in [
+        "[gateway]\nlisten = \"nowhere\"",
+        "[gateway]\nlisten = 80",
+        "[gateway]\nworkers = -1",
+        "[gateway]\nworkers = 257",
+        "[gateway]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        "[portal]\npublic_url = \"example.org\"",
+        "[portal]\npublic_url = \"https://example.org/x\"",
+        "[journal]\nfsync = \"soon\"",
+        "[journal]\nfsync = \"0s\"",
+        "[journal]\nmax_bytes = 1",
+        "[keys]\nbrand = \"a_b\"",
+        "[keys]\nactive_max = 0",
+        "[redis]\nurl = \"redis://127.0.0.1\"",
+        "[redis]\non_counter_failure = \"maybe\"",
+        "data_dir = \"\"",
+    ] {
+        let error = load_text(text, &[]).unwrap_err();
+        assert!(matches!(error, ConfigError::BadValue { .. }), "{text}: {error}");
+    }
+    assert!(matches!(load_text("a = ", &[]), Err(ConfigError::NotToml { .. })));
+    let missing = load(Some(std::path::Path::new("/nowhere/keytoll.toml")), std::iter::empty());
+    assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn every_default_is_valid() {
+    let config = load_text("", &[]).unwrap().config;
+    assert_eq!(config.journal_fsync, Duration::from_secs(1));
+    assert!(config.gateway_workers >= 1);
+}

@@ -1,0 +1,75 @@
+//! The gateway's ports, answered by the control plane on its own runtime, so that neither SQL nor its
+//! connections ever live on a gateway thread.
+
+use std::sync::Arc;
+
+use keytoll_control::{Ctx, feed, ledger};
+use keytoll_domain::feed::{Change, Snapshot};
+use keytoll_domain::ledger::SealedBatch;
+use keytoll_gateway::ports::{BoxFuture, KeySource, PortError, Taken, UsageSink};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+/// Both ports over one context.
+#[derive(Clone)]
+pub struct StorePorts {
+    pub ctx: Ctx,
+    pub control: Handle,
+    pub wake: Arc<Notify>,
+}
+
+impl StorePorts {
+    async fn on_control<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, PortError>> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let ended = self.control.spawn(work).await;
+        ended
+            .unwrap_or_else(|_| Err(PortError::Unavailable("the control plane is stopping".into())))
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> PortError {
+    PortError::Unavailable(error.to_string())
+}
+
+impl KeySource for StorePorts {
+    fn snapshot<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Snapshot, PortError>> {
+        let (ctx, node) = (self.ctx.clone(), node.to_owned());
+        Box::pin(
+            self.on_control(async move { feed::snapshot(&ctx, &node).await.map_err(unavailable) }),
+        )
+    }
+
+    fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>> {
+        let ctx = self.ctx.clone();
+        Box::pin(self.on_control(async move {
+            feed::changes(&ctx, after, limit).await.map_err(unavailable)
+        }))
+    }
+
+    fn applied<'a>(&'a self, node: &'a str, sequence: u64) -> BoxFuture<'a, Result<(), PortError>> {
+        let (ctx, node) = (self.ctx.clone(), node.to_owned());
+        Box::pin(self.on_control(async move {
+            feed::applied(&ctx, &node, sequence).await.map_err(unavailable)
+        }))
+    }
+
+    fn woken(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.wake.notified())
+    }
+}
+
+impl UsageSink for StorePorts {
+    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>> {
+        let (ctx, batch) = (self.ctx.clone(), batch.clone());
+        Box::pin(self.on_control(async move {
+            match ledger::take(&ctx, &batch).await {
+                Ok(ledger::Taken::Applied) => Ok(Taken::Applied),
+                Ok(ledger::Taken::Known) => Ok(Taken::Known),
+                Err(ledger::TakeError::Forked { .. }) => Err(PortError::Forked),
+                Err(error) => Err(unavailable(error)),
+            }
+        }))
+    }
+}

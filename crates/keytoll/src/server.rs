@@ -1,0 +1,217 @@
+//! Starts and stops everything: store, portal, gateway, in an order that promises something.
+//!
+//! The data folder's lock comes first, the gateway's listener last: when `/healthz` answers, all of it does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use keytoll_control::{Clock, Ctx};
+use keytoll_gateway::Options;
+use keytoll_portal::{Origin, Portal};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cli::Role;
+use crate::config::Config;
+use crate::context;
+use crate::lock::{self, DataLock};
+use crate::ports::StorePorts;
+use crate::wiring::{FeedWake, SystemClock};
+
+/// How long calls in flight may take once the server is asked to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A running server. Dropping it without [`Server::stop`] ends it like a crash.
+pub struct Server {
+    pub ctx: Ctx,
+    pub gateway_addr: Option<SocketAddr>,
+    pub portal_addr: Option<SocketAddr>,
+    gateway: Option<Arc<keytoll_gateway::Handle>>,
+    stopping: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    _lock: DataLock,
+}
+
+/// Opens the store, then the portal, then (unless the role leaves it out) the gateway.
+/// `prepare` runs when the store is open and nothing listens yet.
+pub async fn start<F>(config: &Config, role: Role, prepare: impl FnOnce(Ctx) -> F) -> Result<Server>
+where
+    F: Future<Output = Result<()>>,
+{
+    let lock = lock::acquire(&config.data_dir)?;
+    let wake = FeedWake::default();
+    let ctx = context::open(config, Arc::new(wake.clone())).await?;
+    prepare(ctx.clone()).await?;
+    let (stopping, _) = watch::channel(false);
+    let mut server = Server {
+        ctx: ctx.clone(),
+        gateway_addr: None,
+        portal_addr: None,
+        gateway: None,
+        stopping,
+        tasks: Vec::new(),
+        _lock: lock,
+    };
+    if role != Role::Gateway {
+        server.open_portal(config).await?;
+    }
+    if role != Role::Control {
+        server.open_gateway(config, wake).await?;
+        server.open_metrics(config).await?;
+    }
+    Ok(server)
+}
+
+impl Server {
+    async fn open_portal(&mut self, config: &Config) -> Result<()> {
+        let listener = bind(config.portal_listen, "portal.listen").await?;
+        self.portal_addr = Some(listener.local_addr()?);
+        let public_url: Origin = config
+            .public_url
+            .parse()
+            .with_context(|| format!("portal.public_url {}", config.public_url))?;
+        let gateway_url = format!("http://{}", config.gateway_listen);
+        let router =
+            keytoll_portal::router(Portal::new(self.ctx.clone(), public_url, &gateway_url));
+        let stop = self.stop_signal();
+        self.tasks.push(tokio::spawn(async move {
+            if let Err(error) = keytoll_portal::serve(listener, router, stop).await {
+                tracing::error!(%error, "portal stopped");
+            }
+        }));
+        Ok(())
+    }
+
+    async fn open_gateway(&mut self, config: &Config, wake: FeedWake) -> Result<()> {
+        let node = context::node_name(&config.data_dir.join("journal"))?;
+        let ports = Arc::new(StorePorts {
+            ctx: self.ctx.clone(),
+            control: tokio::runtime::Handle::current(),
+            wake: wake.0,
+        });
+        let options = gateway_options(config, &node);
+        let clock = Arc::new(|| SystemClock.now());
+        let started = tokio::task::spawn_blocking(move || {
+            keytoll_gateway::start(options, ports.clone(), ports, clock)
+        });
+        let handle = started.await?.context("the gateway cannot start")?;
+        self.gateway_addr = Some(handle.addr());
+        self.gateway = Some(Arc::new(handle));
+        Ok(())
+    }
+
+    async fn open_metrics(&mut self, config: &Config) -> Result<()> {
+        let (Some(address), Some(gateway)) = (config.metrics_listen, &self.gateway) else {
+            return Ok(());
+        };
+        let listener = bind(address, "metrics.listen").await?;
+        let gateway = Arc::downgrade(gateway);
+        let text = move || {
+            let text = gateway.upgrade().map_or_else(String::new, |gateway| gateway.metrics_text());
+            async move { ([("content-type", METRICS_TYPE)], text) }
+        };
+        let router = axum::Router::new().route("/metrics", axum::routing::get(text));
+        let stop = self.stop_signal();
+        self.tasks.push(tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+                tracing::error!(%error, "metrics listener stopped");
+            }
+        }));
+        Ok(())
+    }
+
+    fn stop_signal(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    /// Refuses new connections, lets calls in flight end, syncs the journal and closes the store.
+    pub async fn stop(mut self) -> Result<()> {
+        if let Some(mut shared) = self.gateway.take() {
+            // The metrics listener holds the gateway only while it writes an answer.
+            let gateway = loop {
+                match Arc::try_unwrap(shared) {
+                    Ok(gateway) => break gateway,
+                    Err(held) => shared = held,
+                }
+                tokio::task::yield_now().await;
+            };
+            let settled = tokio::task::spawn_blocking(move || gateway.shutdown(DRAIN)).await?;
+            if !settled {
+                tracing::warn!(
+                    "some calls are not in the store yet; the next start brings them in"
+                );
+            }
+        }
+        let _ = self.stopping.send(true);
+        for task in self.tasks.drain(..) {
+            let _ = tokio::time::timeout(DRAIN, task).await;
+        }
+        self.ctx.store.close().await;
+        Ok(())
+    }
+}
+
+fn gateway_options(config: &Config, node: &str) -> Options {
+    let mut options = Options::new(config.gateway_listen, config.data_dir.clone(), node);
+    options.workers = config.gateway_workers;
+    options.trusted_proxies.clone_from(&config.trusted_proxies);
+    options.brand.clone_from(&config.brand);
+    options.upgrade_url = Some(format!("{}/plans", config.public_url));
+    options.access_log = config.access_log.clone();
+    options.journal.fsync = config.journal_fsync;
+    options.journal.max_bytes = config.journal_max_bytes;
+    options
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| taken(address, key))
+}
+
+/// Says early and plainly that an address is taken. The listener's own bind decides in the end.
+pub fn check_free(address: SocketAddr, key: &str) -> Result<()> {
+    std::net::TcpListener::bind(address).map(drop).with_context(|| taken(address, key))
+}
+
+fn taken(address: SocketAddr, key: &str) -> String {
+    format!(
+        "cannot listen on {address} ({key}); stop the program that uses it or choose another address"
+    )
+}
+
+/// Returns at the first SIGINT or SIGTERM. A second one ends the process at once.
+pub async fn stop_asked() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+/// Program messages of this level and above go to standard error, unless `KEYTOLL_LOG` says otherwise.
+pub fn log_to_stderr(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KEYTOLL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},sqlx=warn")));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .init();
+}
