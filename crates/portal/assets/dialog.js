@@ -22,6 +22,8 @@ async function open(link) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  // Enter must not do the dangerous thing.
+  dialog.querySelector("[data-close]")?.focus();
 }
 
 document.addEventListener("click", (event) => {

@@ -37,7 +37,9 @@ fn stranger_signs_up_buys_makes_a_key_calls_and_sees_the_call() {
     browser.wait_for("/items/{id}");
     browser.picture("product");
     browser.press("Choose starter");
-    browser.wait_for("starter");
+    browser.picture("subscribe");
+    browser.press("Subscribe for");
+    browser.wait_for("You are subscribed to");
     browser.picture("subscribed");
 
     browser.go(&page("/keys"));

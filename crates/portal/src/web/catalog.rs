@@ -164,7 +164,7 @@ fn groups(product: &ProductView, document: Option<&Document>, base: &str) -> Vec
             let same = |told: &&Operation| told.method == priced.method && told.path == priced.path;
             document.operations.iter().find(same)
         });
-        let tag = priced.tags.first().map_or("Operations", String::as_str);
+        let tag = priced.tags.first().map_or("General", String::as_str);
         let view = operation(priced, told, base, product.needs_key);
         match groups.iter_mut().find(|group| group.tag == tag) {
             Some(group) => group.operations.push(view),
