@@ -85,6 +85,9 @@ async fn finish(req: Request, next: Next) -> Response {
     };
     if let Some(problem) = problem {
         let id = id.as_ref().map_or("-", RequestId::as_str);
+        if let Some(cause) = &problem.cause {
+            tracing::error!(request_id = id, code = problem.code, %cause, "a request failed");
+        }
         let rendered = problem.render(&path, id);
         let allow = res.headers_mut().remove(header::ALLOW);
         res = rendered;

@@ -63,8 +63,7 @@ impl From<BillingError> for Problem {
             BillingError::Denied(denied) => denied.into(),
             BillingError::Month(error) => Self::member("request_unacceptable", "", error),
             BillingError::Rating { .. } => {
-                tracing::error!(%error, "an invoice cannot be rated");
-                Self::internal()
+                Self { cause: Some(error.to_string().into()), ..Self::internal() }
             }
             BillingError::Store(error) => error.into(),
         }

@@ -22,6 +22,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     pub errors: Vec<Fault>,
     pub retry_after_secs: Option<u32>,
+    /// Why it is our fault: for the log, where it gets the request's id; never for the caller.
+    pub cause: Option<Box<str>>,
 }
 
 /// The body of a problem.
@@ -72,7 +74,15 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         let (error, detail) = (error.into(), detail.into());
-        Self { status, code, error, detail, errors: Vec::new(), retry_after_secs: None }
+        Self {
+            status,
+            code,
+            error,
+            detail,
+            errors: Vec::new(),
+            retry_after_secs: None,
+            cause: None,
+        }
     }
 
     pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -236,23 +246,15 @@ impl From<Denied> for Problem {
     }
 }
 
-/// Logged here, at the edge; the caller learns no more than that it was our fault.
+/// The caller learns no more than that it was our fault.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Conflict(_) => {
-                tracing::warn!(%error, "a write conflicted with another");
-                Self::conflict("Conflict")
-            }
-            StoreError::Unavailable(_) => {
-                tracing::error!(%error, "the store is unavailable");
-                Self::unavailable()
-            }
-            StoreError::Corrupt { .. } | StoreError::Internal(_) => {
-                tracing::error!(%error, "the store failed");
-                Self::internal()
-            }
-        }
+        let problem = match error {
+            StoreError::Conflict(_) => Self::conflict("Conflict"),
+            StoreError::Unavailable(_) => Self::unavailable(),
+            StoreError::Corrupt { .. } | StoreError::Internal(_) => Self::internal(),
+        };
+        Self { cause: Some(error.to_string().into()), ..problem }
     }
 }
 

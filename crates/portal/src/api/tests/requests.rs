@@ -132,3 +132,14 @@ async fn the_refusal_of_a_large_body_arrives() {
     assert!(answer.contains("body_too_large"), "{answer}");
     server.abort();
 }
+
+#[tokio::test]
+async fn a_store_that_is_down_is_unavailable_and_says_no_more() {
+    let world = World::new().await;
+    let token = world.partner_token(world.own, "owner").await;
+    world.bench.ctx.store.close().await;
+    let answer = world.get("/api/v1/keys", &token).await;
+    assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    let problem = answer.refused(503, "unavailable");
+    assert_eq!(problem["detail"], "Try again shortly.");
+}
