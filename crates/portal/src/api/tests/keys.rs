@@ -1,5 +1,6 @@
 //! Keys, and the lists that all resources have in common.
 
+use keytoll_control::feed;
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -167,6 +168,17 @@ async fn a_key_is_revoked_once() {
     let problem = world.delete(&path, &token).await.refused(404, "not_found");
     assert_eq!(problem["error"], "Key not found or already revoked");
     assert_eq!(world.get(&path, &token).await.expect(200)["status"], "revoked");
+}
+
+#[tokio::test]
+async fn the_receipt_names_the_nodes_that_have_heard_and_those_that_have_not() {
+    let (world, subscription, token) = shop().await;
+    let path = format!("/api/v1/keys/{}", world.key(&subscription).await);
+    feed::applied(&world.bench.ctx, "ahead", 1_000_000).await.unwrap();
+    feed::applied(&world.bench.ctx, "behind", 0).await.unwrap();
+    let revoked = world.delete(&path, &token).await.expect(200);
+    let expected = json!({"nodes": [{"node": "ahead", "ms": 0}], "missing": ["behind"]});
+    assert_eq!(revoked["receipt"], expected);
 }
 
 #[tokio::test]
