@@ -27,10 +27,6 @@ use crate::ctx::Ctx;
 use crate::json;
 use crate::subscriptions::RUNNING_PER_PARTNER;
 
-mod export;
-
-pub use export::{ExportLine, export};
-
 pub const DAYS_DEFAULT: u32 = 30;
 pub const DAYS_MAX: u32 = 400;
 const TOP_ENDPOINTS: u32 = 10;

@@ -1,9 +1,8 @@
 //! Reading the sums of calls: per partner and per key, by UTC day and operation.
 
 use keytoll_domain::catalog::OperationKey;
-use keytoll_domain::ids::{KeyId, PartnerId, ProductId, SubscriptionId};
+use keytoll_domain::ids::{KeyId, PartnerId, ProductId};
 use keytoll_domain::key::Environment;
-use keytoll_domain::ledger::UsageRow;
 use keytoll_domain::time::Day;
 
 use crate::db::query::{Row, statements};
@@ -30,12 +29,6 @@ statements! { "key_usage";
         WHERE u.key_id = $1 AND u.day >= $2 AND u.day <= $3 \
         GROUP BY u.operation, n.product_id, n.method, n.path \
         ORDER BY SUM(u.successes) DESC, SUM(u.calls) DESC, u.operation LIMIT $4";
-    EXPORT = "SELECT u.key_id AS key_id, u.day AS day, u.operation AS operation, u.environment AS environment, \
-        k.partner_id AS partner_id, k.subscription_id AS subscription_id, n.product_id AS product_id, n.method AS method, \
-        n.path AS path, u.calls AS calls, u.successes AS successes, u.units AS units, u.latency_micros AS latency_micros \
-        FROM key_usage u LEFT JOIN keys k ON k.id = u.key_id LEFT JOIN operation_names n ON n.operation = u.operation \
-        WHERE u.day >= $1 AND u.day <= $2 AND (u.key_id, u.day, u.operation, u.environment) > ($3, $4, $5, $6) \
-        ORDER BY u.key_id, u.day, u.operation, u.environment LIMIT $7";
 }
 
 /// Calls of a partner to one product on one day.
@@ -65,16 +58,6 @@ pub struct KeyOperation {
     pub calls: u64,
     pub successes: u64,
     pub latency_micros: u64,
-}
-
-/// One stored sum, with the names of what it counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportRow {
-    pub usage: UsageRow,
-    /// Absent for a key that is gone.
-    pub owner: Option<(PartnerId, SubscriptionId)>,
-    /// Product, method and path; absent for calls of no known product.
-    pub name: Option<(ProductId, String, String)>,
 }
 
 /// Both days are included.
@@ -141,44 +124,6 @@ pub async fn usage_of_key_by_operation(
     let query = tx.query(OF_KEY_BY_OPERATION).text(key);
     let query = query.big(days.first.0.into()).big(days.last.0.into());
     query.big(limit.into()).all(read).await
-}
-
-/// All sums of the days by key, day, operation and environment, after the cursor.
-pub async fn usage_export_page(
-    tx: &mut Tx,
-    days: Days,
-    after: Option<&UsageRow>,
-    limit: u32,
-) -> Result<Vec<ExportRow>> {
-    let query = tx.query(EXPORT).big(days.first.0.into()).big(days.last.0.into());
-    let query = match after {
-        Some(row) => query
-            .text(row.key)
-            .big(row.day.0.into())
-            .big(row.operation.0)
-            .text(row.environment.as_str()),
-        None => query.text("").big(0).big(0).text(""),
-    };
-    query.big(limit.into()).all(export_row).await
-}
-
-fn export_row(row: &Row) -> Result<ExportRow> {
-    let partner = row.parse_or_null("partner_id")?;
-    let subscription = row.parse_or_null("subscription_id")?;
-    Ok(ExportRow {
-        usage: UsageRow {
-            key: row.parse("key_id")?,
-            day: day(row)?,
-            operation: OperationKey(row.big("operation")?),
-            environment: row.word("environment", Environment::parse)?,
-            calls: row.count("calls")?,
-            successes: row.count("successes")?,
-            units: row.count("units")?,
-            latency_micros: row.count("latency_micros")?,
-        },
-        owner: partner.zip(subscription),
-        name: name(row)?,
-    })
 }
 
 fn name(row: &Row) -> Result<Option<(ProductId, String, String)>> {

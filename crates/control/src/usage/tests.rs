@@ -160,38 +160,3 @@ async fn r13_has_three_cards_and_the_quota_of_the_period() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn an_export_names_everything_and_pages_by_its_last_line() {
-    on_each_engine(async |db| {
-        let shop = Shop::open(db).await;
-        let bought = shop.buy(1, "basic", NewAnchor::Calendar).await;
-        let key = shop.key(&bought, 1, Environment::Live).await;
-        let today = START.day();
-        let gone = KeyId::from_bytes([200; 16]);
-        let rows = vec![
-            calls(key, Environment::Live, today, 3, 2),
-            calls(key, Environment::Live, today.plus(-1), 4, 4),
-            calls(key, Environment::Live, today.plus(-2), 9, 9),
-            UsageRow {
-                operation: OperationKey::NONE,
-                ..calls(gone, Environment::Test, today, 1, 1)
-            },
-        ];
-        shop.take(rows, Vec::new()).await;
-        let (ctx, first) = (&shop.bench.ctx, today.plus(-1));
-        let all = export(ctx, &Actor::cli(), first, today, None).await.unwrap();
-        let told: Vec<_> = all.iter().map(|line| (line.date.as_str(), line.calls)).collect();
-        assert_eq!(told, [("2026-11-29", 4), ("2026-11-30", 3), ("2026-11-30", 1)]);
-        assert_eq!(
-            (all[0].partner.clone(), all[0].path.as_str()),
-            (bought.partner.to_string(), "/shipments")
-        );
-        assert_eq!((all[2].partner.as_str(), all[2].product.as_str()), ("", ""));
-        let rest = export(ctx, &Actor::cli(), first, today, Some(&all[0])).await.unwrap();
-        assert_eq!(rest, all[1..]);
-        let denied = export(ctx, &owner_of(1), first, today, None).await;
-        assert!(matches!(denied, Err(UsageError::Denied(Denied::RoleMissing))));
-    })
-    .await;
-}

@@ -1,5 +1,6 @@
 //! `apply`, `product`, `subscribe`: what is for sale, and who has bought it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -50,13 +51,13 @@ fn read_text(file: &Path) -> Result<String> {
 fn describe(changes: &[Change], dry_run: bool) -> String {
     let mut text = String::new();
     for change in changes.iter().filter(|change| change.action != Action::Unchanged) {
-        text.push_str(&format!("{} {}: {}\n", kind(change.kind), change.id, action(change.action)));
+        let _ = writeln!(text, "{} {}: {}", kind(change.kind), change.id, action(change.action));
         for detail in &change.details {
-            text.push_str(&format!("    {detail}\n"));
+            let _ = writeln!(text, "    {detail}");
         }
     }
     let unchanged = changes.iter().filter(|change| change.action == Action::Unchanged).count();
-    text.push_str(&format!("{unchanged} unchanged."));
+    let _ = write!(text, "{unchanged} unchanged.");
     if dry_run {
         text.push_str(" Nothing was written (dry run).");
     }

@@ -32,14 +32,10 @@ pub fn show(loaded: &Loaded, sources: bool, output: Output) -> Result<()> {
         let text = if value.is_null() { "(not set)".to_owned() } else { value.to_string() };
         let member = if sources { json!({ "value": value, "source": source }) } else { value };
         document.insert(spec.name.to_owned(), member);
-        rows.push(if sources {
-            vec![spec.name.into(), text, source]
-        } else {
-            vec![spec.name.into(), text]
-        });
+        rows.push(vec![spec.name.into(), text, if sources { source } else { spec.help.into() }]);
     }
-    let header: &[&str] = if sources { &["KEY", "VALUE", "SOURCE"] } else { &["KEY", "VALUE"] };
-    output.print(&Value::Object(document), || table(header, &rows))
+    let header = ["KEY", "VALUE", if sources { "SOURCE" } else { "MEANING" }];
+    output.print(&Value::Object(document), || table(&header, &rows))
 }
 
 pub fn check(loaded: &Loaded, output: Output) -> Result<()> {

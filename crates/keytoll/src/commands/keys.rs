@@ -1,26 +1,24 @@
 //! `key`, `keys import`: print what the management API answers.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use keytoll_control::keys::{
-    self, ImportError, Imported, IssueError, KeyError, KeyView, NewKey, RateLimit, RollError,
-    RollName, RollOptions,
+    self, ImportError, Imported, IssueError, KeyError, KeyView, NewKey, ROLL_WARNING, RateLimit,
+    RollError, RollName, RollOptions, WARNING,
 };
 use keytoll_control::page::PageRequest;
 use keytoll_control::receipts::Receipt;
 use keytoll_control::{Actor, Ctx, Denied};
 use keytoll_domain::ids::{KeyId, PartnerId};
 use keytoll_domain::key::{Environment, Key, PlainKey};
+use keytoll_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::faults;
 use crate::cli::KeyCommand;
 use crate::output::{Output, table};
-
-const WARNING: &str = "Store this key securely — it won't be shown again.";
-const ROLL_WARNING: &str =
-    "Old key is immediately invalid. Update your integration with the new key.";
 
 pub async fn key(ctx: &Ctx, command: KeyCommand, output: Output) -> Result<()> {
     match command {
@@ -111,7 +109,7 @@ fn row(key: &KeyView) -> Vec<String> {
         key.key_prefix.clone(),
         status.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
         key.total_requests.to_string(),
-        key.last_used_at.map_or_else(|| "Never used".to_owned(), |at| at.rfc3339()),
+        key.last_used_at.map_or_else(|| "Never used".to_owned(), Timestamp::rfc3339),
         key.name.clone(),
     ]
 }
@@ -168,7 +166,7 @@ fn describe(receipt: &Receipt) -> String {
     let applied = receipt.nodes.iter().map(|node| format!("{} after {} ms", node.node, node.ms));
     let mut text = format!("Applied by: {}.", applied.collect::<Vec<_>>().join(", "));
     if !receipt.missing.is_empty() {
-        text.push_str(&format!(" Not confirmed by: {}.", receipt.missing.join(", ")));
+        let _ = write!(text, " Not confirmed by: {}.", receipt.missing.join(", "));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! `usage export`, `ledger verify`: the calls themselves, and whether they are all there.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -229,7 +230,7 @@ fn describe(document: &serde_json::Value, problems: &[String]) -> String {
         text.push_str("The ledger is whole.");
     }
     for problem in problems {
-        text.push_str(&format!("PROBLEM: {problem}\n"));
+        let _ = writeln!(text, "PROBLEM: {problem}");
     }
     text
 }

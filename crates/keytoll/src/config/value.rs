@@ -13,7 +13,7 @@ type Entries = BTreeMap<&'static str, Entry>;
 const WORKERS_MAX: u64 = 256;
 const JOURNAL_MIN_BYTES: u64 = 64 * 1024 * 1024;
 const FSYNC_MIN: Duration = Duration::from_millis(10);
-const FSYNC_MAX: Duration = Duration::from_secs(60);
+const FSYNC_MAX: Duration = Duration::from_mins(1);
 
 /// A default's or variable's text as a TOML value; what is no TOML value is a string.
 pub(super) fn guess(text: &str) -> toml::Value {
