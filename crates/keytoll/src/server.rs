@@ -143,14 +143,12 @@ impl Server {
                 tokio::task::yield_now().await;
             };
             let node = gateway.node().to_owned();
-            let node = gateway.node().to_owned();
             let settled = tokio::task::spawn_blocking(move || gateway.shutdown(DRAIN)).await?;
             if !settled {
                 tracing::warn!(
                     "some calls are not in the store yet; the next start brings them in"
                 );
             }
-            keytoll_control::feed::left(&self.ctx, &node).await?;
             keytoll_control::feed::left(&self.ctx, &node).await?;
         }
         let _ = self.stopping.send(true);

@@ -12,8 +12,9 @@ use keytoll_control::page::PageRequest;
 use keytoll_control::receipts::Receipt;
 use keytoll_control::{Actor, Ctx, Denied};
 use keytoll_domain::ids::{KeyId, PartnerId};
-use keytoll_domain::key::{Environment, Key, PlainKey};
+use keytoll_domain::key::Environment;
 use keytoll_domain::time::Timestamp;
+use keytoll_portal::api::keys::{KeyCreated, KeyRevoked, KeyRolled};
 use serde_json::{Value, json};
 
 use super::faults;
@@ -63,24 +64,9 @@ async fn create(
         Err(IssueError::Invalid(list)) => return Err(faults("the key was not created:", &list)),
         Err(error) => return Err(anyhow::Error::new(error).context("the key was not created")),
     };
-    let mut document = shown(&issued.key, &issued.secret);
-    document["warning"] = json!(WARNING);
+    let mut document = serde_json::to_value(KeyCreated::from(&issued))?;
     document["receipt"] = json!(issued.receipt);
     output.print(&document, || format!("{}\n\n{WARNING}", issued.secret.expose()))
-}
-
-/// A new key as the management API shows it.
-fn shown(key: &Key, secret: &PlainKey) -> Value {
-    json!({
-        "id": key.id,
-        "name": key.name,
-        "key": secret.expose(),
-        "keyPrefix": key.prefix,
-        "scopes": key.scopes,
-        "rateLimitPerMinute": key.rate_limit_per_minute,
-        "environment": key.environment,
-        "createdAt": key.created_at.rfc3339(),
-    })
 }
 
 async fn list(ctx: &Ctx, partner: Option<&str>, output: Output) -> Result<()> {
@@ -121,12 +107,9 @@ async fn revoke(ctx: &Ctx, id: &str, output: Output) -> Result<()> {
         Err(KeyError::Denied(Denied::NotFound)) => bail!("Key not found or already revoked"),
         Err(error) => return Err(error.into()),
     };
-    let document = json!({
-        "success": true,
-        "message": "Key revoked immediately",
-        "receipt": changed.receipt,
-    });
-    output.print(&document, || format!("Revoked {id}. {}", describe(&changed.receipt)))
+    let receipt = changed.receipt.clone();
+    let document = serde_json::to_value(KeyRevoked::from(changed))?;
+    output.print(&document, || format!("Revoked {id}. {}", describe(&receipt)))
 }
 
 async fn roll(ctx: &Ctx, id: &str, grace_secs: u32, output: Output) -> Result<()> {
@@ -143,14 +126,11 @@ async fn roll(ctx: &Ctx, id: &str, grace_secs: u32, output: Output) -> Result<()
             "The old key ends in {grace_secs} seconds. Update your integration with the new key."
         )
     };
-    let document = json!({
-        "newKey": shown(&rolled.key, &rolled.secret),
-        "revokedKeyId": rolled.old,
-        "warning": warning,
-        "receipt": rolled.receipt,
-    });
+    let (secret, receipt) = (rolled.secret.clone(), rolled.receipt.clone());
+    let mut document = serde_json::to_value(KeyRolled::from(rolled))?;
+    document["warning"] = json!(warning);
     output.print(&document, || {
-        format!("{}\n\n{WARNING}\n{warning} {}", rolled.secret.expose(), describe(&rolled.receipt))
+        format!("{}\n\n{WARNING}\n{warning} {}", secret.expose(), describe(&receipt))
     })
 }
 
