@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use keytoll_domain::catalog::Quota;
-use keytoll_domain::ids::{KeyId, PartnerId, PlanSlug, SubscriptionId};
+use keytoll_domain::ids::{KeyId, PartnerId, PlanSlug, ProductId, SubscriptionId};
 use keytoll_domain::key::Environment;
 use keytoll_domain::period::{Month, period_at};
 use keytoll_domain::time::{Day, Timestamp};
@@ -96,7 +96,14 @@ pub struct KeySummary {
     pub avg_latency_ms: f64,
 }
 
-/// R13's cards, the quotas behind them and a chart of 30 days; live calls only.
+/// Calls of one day or to one product.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Calls {
+    pub successes: u64,
+    pub errors: u64,
+}
+
+/// R13's cards, the quotas behind them and 30 days by day and by product; live calls only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dashboard {
     pub requests_today: u64,
@@ -107,7 +114,10 @@ pub struct Dashboard {
     /// Over the days of the chart.
     pub avg_response_ms: f64,
     pub quotas: Vec<QuotaState>,
-    pub chart: PartnerDaily,
+    /// One entry a day, oldest first, days without calls too.
+    pub days: Vec<(Day, Calls)>,
+    /// Over the days of the chart. Calls that named no product are left out.
+    pub products: BTreeMap<ProductId, Calls>,
 }
 
 /// How far the current period of a subscription is used.
@@ -187,7 +197,8 @@ pub async fn dashboard(
         monthly_limit: limits.map(|limits| limits.into_iter().fold(0, u64::saturating_add)),
         avg_response_ms: average_ms(latency_micros, charted.iter().map(|row| row.calls).sum()),
         quotas,
-        chart: daily(chart_days, &charted),
+        days: by_day(chart_days, &charted),
+        products: by_product(&charted),
     })
 }
 
@@ -245,6 +256,32 @@ fn daily(days: Days, rows: &[PartnerUsage]) -> PartnerDaily {
     }
     let total_calls = daily.iter().map(|day| day.total).sum();
     PartnerDaily { daily, total_calls }
+}
+
+impl Calls {
+    fn add(&mut self, row: &PartnerUsage) {
+        self.successes += row.successes;
+        self.errors += row.calls.saturating_sub(row.successes);
+    }
+}
+
+fn by_day(days: Days, rows: &[PartnerUsage]) -> Vec<(Day, Calls)> {
+    let mut sums: BTreeMap<Day, Calls> = BTreeMap::new();
+    for row in rows {
+        sums.entry(row.day).or_default().add(row);
+    }
+    let every_day = (days.first.0..=days.last.0).map(Day);
+    every_day.map(|day| (day, sums.get(&day).copied().unwrap_or_default())).collect()
+}
+
+fn by_product(rows: &[PartnerUsage]) -> BTreeMap<ProductId, Calls> {
+    let mut sums: BTreeMap<ProductId, Calls> = BTreeMap::new();
+    for row in rows {
+        if let Some(product) = &row.product {
+            sums.entry(product.clone()).or_default().add(row);
+        }
+    }
+    sums
 }
 
 fn key_day(row: &KeyDay) -> KeyDayTotal {

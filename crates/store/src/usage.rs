@@ -10,12 +10,12 @@ use crate::{Result, Tx};
 
 statements! { "key_usage";
     OF_PARTNER = "SELECT u.day AS day, n.product_id AS product_id, CAST(SUM(u.calls) AS BIGINT) AS calls, \
-        CAST(SUM(u.units) AS BIGINT) AS units, CAST(SUM(u.latency_micros) AS BIGINT) AS latency_micros \
+        CAST(SUM(u.successes) AS BIGINT) AS successes, CAST(SUM(u.latency_micros) AS BIGINT) AS latency_micros \
         FROM keys k JOIN key_usage u ON u.key_id = k.id LEFT JOIN operation_names n ON n.operation = u.operation \
         WHERE k.partner_id = $1 AND u.environment = $2 AND u.day >= $3 AND u.day <= $4 \
         GROUP BY u.day, n.product_id ORDER BY u.day, n.product_id";
     OF_ALL = "SELECT u.day AS day, n.product_id AS product_id, CAST(SUM(u.calls) AS BIGINT) AS calls, \
-        CAST(SUM(u.units) AS BIGINT) AS units, CAST(SUM(u.latency_micros) AS BIGINT) AS latency_micros \
+        CAST(SUM(u.successes) AS BIGINT) AS successes, CAST(SUM(u.latency_micros) AS BIGINT) AS latency_micros \
         FROM key_usage u LEFT JOIN operation_names n ON n.operation = u.operation \
         WHERE u.environment = $1 AND u.day >= $2 AND u.day <= $3 \
         GROUP BY u.day, n.product_id ORDER BY u.day, n.product_id";
@@ -38,7 +38,7 @@ pub struct PartnerUsage {
     /// Absent for calls that named no known product.
     pub product: Option<ProductId>,
     pub calls: u64,
-    pub units: u64,
+    pub successes: u64,
     pub latency_micros: u64,
 }
 
@@ -79,7 +79,7 @@ pub async fn usage_by_product(
             day: day(row)?,
             product: row.parse_or_null("product_id")?,
             calls: row.count("calls")?,
-            units: row.count("units")?,
+            successes: row.count("successes")?,
             latency_micros: row.count("latency_micros")?,
         })
     };

@@ -138,8 +138,8 @@ async fn a_large_batch_of_vanished_keys_is_taken_whole() {
         let rows = keytoll_store::usage::usage_by_product(&mut tx, None, Environment::Live, days);
         let rows = rows.await.unwrap();
         assert_eq!(
-            rows.iter().map(|row| (row.calls, row.units)).collect::<Vec<_>>(),
-            [(2_468, 4_936)]
+            rows.iter().map(|row| (row.calls, row.successes)).collect::<Vec<_>>(),
+            [(2_468, 2_468)]
         );
     })
     .await;

@@ -136,10 +136,7 @@ async fn r13_has_three_cards_and_the_quota_of_the_period() {
         let shop = Shop::open(db).await;
         let ctx = &shop.bench.ctx;
         let empty = dashboard(ctx, &owner_of(1), None).await.unwrap();
-        assert_eq!(
-            (empty.requests_today, empty.monthly_limit, empty.chart.daily.len()),
-            (0, None, 30)
-        );
+        assert_eq!((empty.requests_today, empty.monthly_limit, empty.days.len()), (0, None, 30));
         let bought = shop.buy(1, "basic", NewAnchor::Calendar).await;
         let key = shop.key(&bought, 1, Environment::Live).await;
         let today = START.day();
@@ -155,6 +152,9 @@ async fn r13_has_three_cards_and_the_quota_of_the_period() {
         assert_eq!(board.monthly_limit, Some(20_000));
         assert!((board.avg_response_ms - 2.0).abs() < 1e-9);
         assert_eq!(board.quotas[0].used_units, 9);
+        assert_eq!(board.days.last(), Some(&(today, Calls { successes: 2, errors: 1 })));
+        let products: Vec<_> = board.products.values().collect();
+        assert_eq!(products, [&Calls { successes: 6, errors: 1 }]);
         shop.buy(1, "open", NewAnchor::Calendar).await;
         assert_eq!(dashboard(ctx, &owner_of(1), None).await.unwrap().monthly_limit, None);
     })

@@ -96,7 +96,10 @@ pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Res
 }
 
 pub(super) async fn all_plans(visitor: &Visitor) -> Result<Vec<PlanView>, StoreError> {
-    plans::list(visitor.ctx(), &PageRequest { cursor: None, limit: PLANS_LOOKED_AT }).await
+    let page = PageRequest { cursor: None, limit: PLANS_LOOKED_AT };
+    let mut plans = plans::list(visitor.ctx(), &page).await?;
+    plans.sort_by_key(|plan| plan.price_monthly);
+    Ok(plans)
 }
 
 /// The plans that the visitor's partner has subscribed to.

@@ -4,12 +4,11 @@ use axum::response::{IntoResponse, Response};
 use keytoll_control::billing;
 use keytoll_control::keys;
 use keytoll_control::page::PageRequest;
-use keytoll_control::usage::{self, DayTotal};
+use keytoll_control::usage::{self, Calls};
 use keytoll_control::{Denied, products};
 use keytoll_domain::ids::ProductId;
-use keytoll_domain::key::Environment;
+use keytoll_domain::key::KeyStatus;
 use keytoll_domain::time::Day;
-use std::collections::BTreeMap;
 
 use super::answer::{Stop, Trouble, ok, see_other};
 use super::billing::invoice_row;
@@ -22,8 +21,9 @@ use crate::pages::invoices::InvoiceRow;
 use crate::pages::keys::UsageSummary;
 use crate::ui::chart::DayBar;
 
-const DAYS: u32 = 30;
 const RECENT: u32 = 5;
+/// Keys looked at to find the recent ones that still work.
+const KEYS_LOOKED_AT: u32 = 50;
 
 /// `GET /`
 pub(super) async fn home(visitor: Visitor) -> Response {
@@ -45,9 +45,10 @@ async fn dashboard(member: &Member) -> Result<Response, Stop> {
     let stop = |trouble: Trouble| visitor.stop(trouble);
     let ctx = visitor.ctx();
     let found = usage::dashboard(ctx, actor, Some(*partner)).await.map_err(|e| stop(e.into()))?;
-    let page = PageRequest { cursor: None, limit: RECENT };
+    let page = PageRequest { cursor: None, limit: KEYS_LOOKED_AT };
     let newest = keys::list(ctx, actor, Some(*partner), page).await.map_err(|e| stop(e.into()))?;
-    let days = bars(&found.chart.daily);
+    let in_use = newest.iter().filter(|key| key.status != KeyStatus::Revoked);
+    let days = bars(&found.days);
     let called = days.iter().any(|day| day.successes + day.errors > 0);
     let page = Dashboard {
         now: visitor.now,
@@ -61,7 +62,7 @@ async fn dashboard(member: &Member) -> Result<Response, Stop> {
         avg_response_ms: called.then(|| whole_ms(found.avg_response_ms)),
         days,
         subscribed: !found.quotas.is_empty(),
-        keys: newest.iter().map(key_row).collect(),
+        keys: in_use.take(RECENT as usize).map(key_row).collect(),
         invoices: recent_invoices(member).await?,
     };
     Ok(ok(&visitor.shell, &page))
@@ -83,55 +84,36 @@ async fn recent_invoices(member: &Member) -> Result<Option<Vec<InvoiceRow>>, Sto
 pub(super) async fn usage(member: Member) -> Result<Response, Stop> {
     let visitor = &member.visitor;
     let ctx = visitor.ctx();
-    let found =
-        usage::partner_daily(ctx, &member.actor, Some(member.partner), Environment::Live, DAYS)
-            .await;
+    let found = usage::dashboard(ctx, &member.actor, Some(member.partner)).await;
     let found = found.map_err(|error| visitor.stop(error))?;
-    let average = usage::dashboard(ctx, &member.actor, Some(member.partner)).await;
-    let average = average.map_err(|error| visitor.stop(error))?.avg_response_ms;
-    let days = bars(&found.daily);
+    let days = bars(&found.days);
     let errors: u64 = days.iter().map(|day| day.errors).sum();
-    let calls = found.total_calls;
+    let calls = errors + days.iter().map(|day| day.successes).sum::<u64>();
     let mut products = Vec::new();
-    for (id, (successes, errors)) in by_product(&found.daily) {
-        products.push((id.clone(), product_name(&member, &id).await?, successes, errors));
+    for (id, calls) in &found.products {
+        let name = product_name(&member, id).await?;
+        products.push((id.to_string(), name, calls.successes, calls.errors));
     }
     let summary = UsageSummary {
         calls,
         errors_per_mille: errors.saturating_mul(1_000).checked_div(calls).unwrap_or(0),
-        avg_latency_ms: (calls > 0).then(|| whole_ms(average)),
+        avg_latency_ms: (calls > 0).then(|| whole_ms(found.avg_response_ms)),
     };
     Ok(ok(&visitor.shell, &Usage { days, summary, products }))
 }
 
 /// A product's name, or its id when it is gone.
-async fn product_name(member: &Member, id: &str) -> Result<String, Stop> {
-    let Ok(slug) = ProductId::new(id) else { return Ok(id.to_owned()) };
-    let found = products::show(member.visitor.ctx(), &member.actor, &slug).await;
+async fn product_name(member: &Member, id: &ProductId) -> Result<String, Stop> {
+    let found = products::show(member.visitor.ctx(), &member.actor, id).await;
     let found = found.map_err(|error| member.visitor.stop(error))?;
-    Ok(found.map_or_else(|| id.to_owned(), |product| product.name))
+    Ok(found.map_or_else(|| id.to_string(), |product| product.name))
 }
 
-/// R40's days as bars; calls of no product count as successes, since none of them failed upstream.
-fn bars(daily: &[DayTotal]) -> Vec<DayBar> {
-    let bar = |total: &DayTotal| {
-        let failed = total.by_api.iter().filter(|(name, _)| name.ends_with(":error"));
-        let errors: u64 = failed.map(|(_, count)| count).sum();
-        let day: Day = total.date.parse().unwrap_or_default();
-        DayBar { day, successes: total.total.saturating_sub(errors), errors }
+fn bars(days: &[(Day, Calls)]) -> Vec<DayBar> {
+    let bar = |(day, calls): &(Day, Calls)| DayBar {
+        day: *day,
+        successes: calls.successes,
+        errors: calls.errors,
     };
-    daily.iter().map(bar).collect()
-}
-
-/// Successes and errors by product id.
-fn by_product(daily: &[DayTotal]) -> BTreeMap<String, (u64, u64)> {
-    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for (name, count) in daily.iter().flat_map(|day| &day.by_api) {
-        match name.split_once(':') {
-            Some((id, "success")) => sums.entry(id.to_owned()).or_default().0 += count,
-            Some((id, "error")) => sums.entry(id.to_owned()).or_default().1 += count,
-            _ => {}
-        }
-    }
-    sums
+    days.iter().map(bar).collect()
 }
