@@ -115,15 +115,26 @@ impl Outgoing<'_> {
     }
 
     fn passes(&self, name: &HeaderName, value: &[u8], named: &[HeaderName]) -> bool {
-        let text = name.as_str();
-        let ours = matches!(text, "host" | "content-length" | "expect" | "x-request-id")
-            || text.starts_with("x-forwarded-")
-            || text.starts_with("x-keytoll-")
-            || !self.peer_trusted && matches!(text, "forwarded" | "x-real-ip");
-        if ours || is_hop_by_hop(name) || named.contains(name) {
+        if named.contains(name) || self.is_held_back(name, value) {
             return false;
         }
-        self.key.is_none_or(|(found, from, brand)| !found.hides_field(from, brand, name, value))
+        // Servers that hand fields on as variables read an underscore as a dash.
+        let dashed = name.as_str().contains('_').then(|| name.as_str().replace('_', "-"));
+        let dashed = dashed.and_then(|text| HeaderName::from_bytes(text.as_bytes()).ok());
+        !dashed.is_some_and(|dashed| self.is_held_back(&dashed, value))
+    }
+
+    /// Fields of this connection, those that we write, those that a client could forge, and the key's.
+    fn is_held_back(&self, name: &HeaderName, value: &[u8]) -> bool {
+        let text = name.as_str();
+        matches!(text, "host" | "content-length" | "expect" | "x-request-id")
+            || text.starts_with("x-forwarded-")
+            || text.starts_with("x-keytoll-")
+            || !self.peer_trusted && matches!(text, "forwarded" | "x-real-ip")
+            || is_hop_by_hop(name)
+            || self
+                .key
+                .is_some_and(|(found, from, brand)| found.hides_field(from, brand, name, value))
     }
 
     fn write_forwarding(&self, out: &mut BytesMut) {

@@ -82,6 +82,21 @@ fn other_places_are_cleaned_of_keys_and_keep_everything_else() {
 }
 
 #[test]
+fn underscores_do_not_carry_past_what_dashes_may_not() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let fields = "Authorization: Bearer secret-of-alice\r\nX_API_Key: secret-of-alice\r\n\
+                  X_Forwarded_For: 192.0.2.66\r\nX_Real_IP: 192.0.2.66\r\nx-keytoll_plan: gold\r\n\
+                  Transfer_Encoding: chunked\r\nmy_own: kept\r\n";
+    assert_eq!(world.call("GET /zoo/animals", fields).status, 200);
+    let seen = upstream.last().to_lowercase();
+    for gone in ["secret", "192.0.2.66", "gold", "transfer"] {
+        assert!(!seen.contains(gone), "{gone} in {seen}");
+    }
+    assert!(seen.contains("\r\nmy_own: kept\r\n"), "{seen}");
+}
+
+#[test]
 fn forward_key_passes_the_key_on() {
     let upstream = Upstream::new();
     let mut setup = Setup::new(&upstream);
