@@ -80,7 +80,19 @@ impl ProductRoute {
         }
     }
 
+    /// An encoded slash is part of its segment. Some servers decode it first: a path that would be another
+    /// operation for them is none for us, or a key could call what its plan and scopes leave out.
     pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_> {
+        let found = self.find_as_written(method, path);
+        let Found::Operation(operation) = found else { return found };
+        let Some(decoded) = slashes_decoded(path) else { return found };
+        match self.find_as_written(method, &decoded) {
+            Found::Operation(other) if !std::ptr::eq(operation, other) => Found::NoPath,
+            _ => found,
+        }
+    }
+
+    fn find_as_written(&self, method: &str, path: &str) -> Found<'_> {
         match self.matcher.match_path(method, path) {
             Match::Found(index) => Found::Operation(&self.operations[index]),
             Match::WrongMethod(allow) => Found::WrongMethod(allow),
@@ -98,6 +110,15 @@ impl ProductRoute {
             .find(|operation| operation.operation_id.as_deref() == Some(name))
             .map_or(Found::NoPath, Found::Operation)
     }
+}
+
+/// The path as a server reads it that decodes slashes first; absent when it is the same.
+fn slashes_decoded(path: &str) -> Option<String> {
+    if !path.contains("%2") {
+        return None;
+    }
+    let decoded = path.replace("%2F", "/").replace("%2f", "/");
+    (decoded != path).then_some(decoded)
 }
 
 /// Where a method and path lead.

@@ -36,6 +36,24 @@ fn ambiguous_paths_are_refused() {
 }
 
 #[test]
+fn an_encoded_slash_does_not_hide_another_operation() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.operations = Some(vec![keytoll_domain::catalog::PlanOperation {
+        product: None,
+        method: "GET".into(),
+        path: "/pens/{id}".into(),
+    }]);
+    let world = setup.start();
+    for path in ["/zoo/pens/7%2Flocks", "/zoo/pens/7%2flocks"] {
+        let answer = world.get(path);
+        assert_eq!((answer.status, answer.code()), (404, "no_such_operation".into()), "{path}");
+    }
+    assert_eq!(upstream.seen().len(), 0);
+    assert_eq!(world.get("/zoo/pens/7%2Fkeys").status, 200);
+}
+
+#[test]
 fn ambiguous_heads_are_refused() {
     let upstream = Upstream::new();
     let world = World::of(&upstream);

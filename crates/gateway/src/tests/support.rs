@@ -321,6 +321,8 @@ fn operations() -> Vec<Operation> {
         operation("PUT", "/animals"),
         feed,
         herd,
+        operation("GET", "/pens/{id}"),
+        operation("GET", "/pens/{id}/locks"),
     ]
 }
 
