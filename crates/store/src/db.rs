@@ -124,7 +124,12 @@ async fn sqlite(path: &Path) -> Result<Db> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(WAIT);
-    let pool = |size| PoolOptions::<Sqlite>::new().max_connections(size).acquire_timeout(WAIT);
+    let pool = |size| {
+        PoolOptions::<Sqlite>::new()
+            .max_connections(size)
+            .acquire_timeout(WAIT)
+            .before_acquire(|connection, _| Box::pin(async { Ok(is_idle(connection)) }))
+    };
     let readers = options.clone().pragma("query_only", "ON");
     let named = |error| StoreError::Unavailable(format!("{}: {error}", path.display()));
     SqliteConnection::connect_with(&options).await.map_err(named)?.close().await?;
@@ -132,6 +137,13 @@ async fn sqlite(path: &Path) -> Result<Db> {
         writer: pool(1).connect_lazy_with(options),
         readers: pool(SQLITE_READERS).connect_lazy_with(readers),
     })
+}
+
+/// Whether a connection of the pool can begin a transaction. On a full disk SQLite ends the transaction by
+/// itself, the driver's rollback then fails, and its connection refuses every further transaction: such a one
+/// is replaced, or the only writer would stay unusable when there is space again.
+fn is_idle(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 fn unavailable(error: &sqlx::Error) -> StoreError {

@@ -254,3 +254,19 @@ async fn execute(db: &mut Db, sql: &'static str) {
     }
     tx.commit().await.unwrap();
 }
+
+#[tokio::test]
+async fn write_works_again_when_a_full_disk_has_space() {
+    on_each_engine(async |db| {
+        let mut tx = db.write().await.unwrap();
+        let Engine::Sqlite(connection) = &mut tx.0 else { return };
+        // Fewer pages than there are already: the next new page is refused as on a full disk.
+        connection.execute("PRAGMA max_page_count = 1").await.unwrap();
+        let mut wide = partner_of(1);
+        wide.name = "x".repeat(1 << 20);
+        assert!(partner_insert(&mut tx, &wide).await.is_err(), "the disk is full");
+        drop(tx);
+        with_key(&db).await;
+    })
+    .await;
+}
