@@ -286,3 +286,38 @@ pub enum InvoiceCommand {
         period: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Every command that can be typed, as `invoice run`.
+    fn leaves(command: &clap::Command, path: &str, into: &mut Vec<String>) {
+        let mut below = command.get_subcommands().filter(|c| c.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            into.push(path.trim().to_owned());
+        }
+        for sub in below {
+            leaves(sub, &format!("{path} {}", sub.get_name()), into);
+        }
+    }
+
+    #[test]
+    fn the_reference_names_every_command() {
+        let page = include_str!("../../../docs/reference/cli.md");
+        let mut commands = Vec::new();
+        leaves(&super::Cli::command(), "", &mut commands);
+        assert!(commands.len() > 20);
+        for command in commands {
+            assert!(
+                page.contains(&format!("`{command}")),
+                "docs/reference/cli.md lacks `{command}`"
+            );
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -105,3 +105,18 @@ fn every_default_is_valid() {
     assert_eq!(config.journal_fsync, Duration::from_secs(1));
     assert!(config.gateway_workers >= 1);
 }
+
+/// The reference page holds this table; a key that is added here without it fails the test.
+#[test]
+fn the_reference_lists_every_key_as_it_is() {
+    let page = include_str!("../../../../docs/reference/config.md");
+    for spec in KEYS {
+        let default = if spec.default.is_empty() {
+            "not set".to_owned()
+        } else {
+            format!("`{}`", spec.default)
+        };
+        let row = format!("| `{}` | {default} | {} |\n", spec.name, spec.help);
+        assert!(page.contains(&row), "docs/reference/config.md lacks: {row}");
+    }
+}
