@@ -9,6 +9,8 @@ use keytoll_domain::ids::{KeyId, SubscriptionId};
 use keytoll_domain::key::Environment;
 use keytoll_domain::time::Timestamp;
 
+use crate::core::RequestId;
+
 /// Bytes of one slot.
 pub const SLOT_BYTES: usize = 96;
 /// Bytes of a slot before its CRC.
@@ -39,6 +41,13 @@ pub struct Charge {
     pub latency_micros: u32,
     pub request: u128,
     pub verification: bool,
+}
+
+impl Charge {
+    /// The request's id as the answer's `X-Request-Id` and the access log show it.
+    pub fn request_id(&self) -> String {
+        RequestId(self.request).text().map(char::from).iter().collect()
+    }
 }
 
 /// How a call ended. Best effort: no bill reads it.

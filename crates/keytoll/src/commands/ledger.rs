@@ -124,7 +124,7 @@ fn row<'a>(
     let live = charge.environment == keytoll_domain::key::Environment::Live;
     Row {
         at: charge.at.rfc3339(),
-        request_id: format!("{:032x}", charge.request),
+        request_id: charge.request_id(),
         partner_id: owners.get(&charge.subscription).copied(),
         subscription_id: charge.subscription.to_string(),
         key_id: charge.key.to_string(),
