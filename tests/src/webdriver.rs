@@ -111,13 +111,15 @@ impl Browser {
         self.command("POST", &self.path(&format!("/element/{element}/value")), &keys);
     }
 
-    /// Presses the first visible button or link whose text begins so, in any case.
+    /// Presses the first visible button or link whose text begins so, in any case; one in the page's main
+    /// part before one of its navigation.
     pub fn press(&self, label: &str) {
         let script = format!(
             "const wanted = {}.toLowerCase();
              const all = [...document.querySelectorAll('button, a, summary, input[type=submit], [role=button]')];
              const text = e => (e.innerText || e.value || e.getAttribute('aria-label') || '').trim().toLowerCase();
-             const seen = all.filter(e => e.checkVisibility() && !e.disabled);
+             const aside = e => e.closest('main') ? 0 : 1;
+             const seen = all.filter(e => e.checkVisibility() && !e.disabled).sort((a, b) => aside(a) - aside(b));
              return seen.find(e => text(e) === wanted) || seen.find(e => text(e).startsWith(wanted)) || null",
             json!(label)
         );

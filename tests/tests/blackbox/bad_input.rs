@@ -126,15 +126,18 @@ fn catalog_with_duplicate_ids_is_refused() {
 
 #[test]
 fn catalog_with_negative_or_huge_numbers_is_refused() {
-    for wrong in [
-        json!({"limits": {"second": -5}}),
-        json!({"limits": {"second": 0}}),
-        json!({"limits": {"minute": 10_000_000_001_u64}}),
-        json!({"quota": {"calls": 1_000_000_000_000_001_u64, "hard": true}}),
-        json!({"price_monthly": "-1"}),
-        json!({"price_monthly": "1e400"}),
+    for (wrong, place) in [
+        (json!({"limits": {"second": -5}}), "/plans/0/limits/second"),
+        (json!({"limits": {"second": 0}}), "/plans/0/limits/second"),
+        (json!({"limits": {"minute": 10_000_000_001_u64}}), "/plans/0/limits/minute"),
+        (
+            json!({"quota": {"calls": 1_000_000_000_000_001_u64, "hard": true}}),
+            "/plans/0/quota/calls",
+        ),
+        (json!({"price_monthly": "-1"}), "/plans/0/price_monthly"),
+        (json!({"price_monthly": "1e400"}), "/plans/0/price_monthly"),
     ] {
-        catalog_refused(&json!([plan("odd", &wrong)]), &json!({}), &["odd"]);
+        catalog_refused(&json!([plan("odd", &wrong)]), &json!({}), &["catalog.yaml", place]);
     }
 }
 
@@ -170,8 +173,10 @@ fn unknown_plan_is_named() {
 
 #[test]
 fn management_api_refuses_what_it_cannot_read() {
-    let server = Server::start();
+    let upstream = Upstream::start();
+    let server = sell(&upstream, &json!([plan("open", &json!({}))]));
     let session = Session::sign_up(server.portal, "a@example.test", "Example");
+    session.subscribe("open");
     let send = |body: Vec<u8>, kind: &str| {
         session.send(Request::new("POST", "/api/v1/keys").header("Content-Type", kind).body(body))
     };
