@@ -1,11 +1,12 @@
 //! The process is killed under load, again and again, and no call is lost, doubled or given away.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use keytoll_tests::binary::{Server, text};
+use keytoll_tests::binary::{Server, export, text};
 use keytoll_tests::catalog::{plan, sell};
 use keytoll_tests::http::{Connection, Request};
 use keytoll_tests::portal::Session;
@@ -25,8 +26,8 @@ const DAY_LIMIT: usize = 200;
 /// What the clients of one partner saw and did.
 #[derive(Debug, Default)]
 struct Load {
-    /// Answers 200 that were received whole.
-    answered: AtomicUsize,
+    /// Request ids of the answers 200 that were received whole.
+    answered: Mutex<Vec<String>>,
     /// Requests that were sent and got no answer, because the server died.
     unanswered: AtomicUsize,
     refused: AtomicUsize,
@@ -35,6 +36,7 @@ struct Load {
 struct Partner {
     session: Session,
     subscription: Value,
+    key_id: String,
     key: String,
     operation: &'static str,
     load: Arc<Load>,
@@ -46,12 +48,12 @@ impl Partner {
         let email = format!("{plan}@example.test");
         let session = Session::sign_up(server.portal, &email, &format!("Example {plan}"));
         let subscription = session.subscribe(plan);
-        let (_, key) = session.create_key(&["*"]);
-        Self { session, subscription, key, operation, load: Arc::default() }
+        let (key_id, key) = session.create_key(&["*"]);
+        Self { session, subscription, key_id, key, operation, load: Arc::default() }
     }
 
-    fn answered(&self) -> usize {
-        self.load.answered.load(Ordering::SeqCst)
+    fn answered(&self) -> Vec<String> {
+        self.load.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn in_flight_at_kills(&self) -> usize {
@@ -68,29 +70,32 @@ impl Partner {
         let request = Request::get(&target).bearer(&self.key);
         let start = |_| {
             let (request, load, stop) = (request.clone(), Arc::clone(&self.load), Arc::clone(stop));
-            thread::spawn(move || call_until_stopped(gateway, &request, &load, &stop))
+            thread::spawn(move || call_until_killed(gateway, &request, &load, &stop))
         };
         (0..CLIENTS).map(start).collect()
     }
 }
 
-fn call_until_stopped(gateway: SocketAddr, request: &Request, load: &Load, stop: &AtomicBool) {
-    let mut connection = None;
+/// Calls over one connection until told to stop, or until the connection breaks: at a kill one request at
+/// most is in flight. Were it to break earlier, the round would never have its answers.
+fn call_until_killed(gateway: SocketAddr, request: &Request, load: &Load, stop: &AtomicBool) {
+    let mut connection = Connection::open(gateway).expect("the server lives when a round begins");
     while !stop.load(Ordering::SeqCst) {
-        let Some(open) = connection.as_mut() else {
-            connection = Connection::open(gateway).ok();
-            continue;
-        };
-        let counter = match open.exchange(request) {
-            Ok(answer) if answer.status == 200 => &load.answered,
-            Ok(answer) if answer.status == 429 => &load.refused,
+        match connection.exchange(request) {
+            Ok(answer) if answer.status == 200 => {
+                let id = answer.header("x-request-id").expect("an answer names its request");
+                let mut answered = load.answered.lock().unwrap_or_else(PoisonError::into_inner);
+                answered.push(id.to_owned());
+            }
+            Ok(answer) if answer.status == 429 => {
+                load.refused.fetch_add(1, Ordering::SeqCst);
+            }
             Ok(answer) => panic!("unexpected answer {}: {}", answer.status, answer.text()),
             Err(_) => {
-                connection = None;
-                &load.unanswered
+                load.unanswered.fetch_add(1, Ordering::SeqCst);
+                return;
             }
-        };
-        counter.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -116,9 +121,10 @@ fn ten_kills_under_load_lose_double_and_give_away_nothing() {
             .flat_map(|partner| partner.start_clients(server.gateway, &stop))
             .collect();
         wait::until_true("the round's answers", || {
-            partners[0].answered() >= kill * ANSWERS_PER_ROUND
+            partners[0].answered().len() >= kill * ANSWERS_PER_ROUND
         });
         server.kill();
+        // A client that has not noticed by its broken connection is told.
         stop.store(true, Ordering::SeqCst);
         for client in clients {
             client.join().expect("a client ends");
@@ -126,76 +132,82 @@ fn ten_kills_under_load_lose_double_and_give_away_nothing() {
         server.run();
     }
 
+    // All calls are over, and the last start has recovered the journal: this is the whole ledger.
+    let rows = export(&server);
     for partner in &partners {
-        check_ledger(&server, partner, &upstream);
+        check_ledger(partner, &rows, &upstream);
     }
     let [_, daily, capped] = &partners;
-    assert!(daily.load.refused.load(Ordering::SeqCst) > 0, "the load reached the window");
-    assert!(capped.load.refused.load(Ordering::SeqCst) > 0, "the load reached the quota");
     for (partner, limit) in [(daily, DAY_LIMIT), (capped, QUOTA)] {
-        assert!(partner.answered() <= limit, "{} answers above {limit}", partner.answered());
-        let most = limit + partner.in_flight_at_kills();
-        assert!(partner.reached(&upstream) <= most, "a limit was given away at a restart");
+        check_limit(partner, limit, &rows, &upstream);
+    }
+    for partner in &partners {
+        check_bill(&server, partner, &rows);
     }
     let verified = server.cli(&["ledger", "verify"]).ok();
     assert!(
         !verified.stdout.is_empty() || !verified.stderr.is_empty(),
         "verify says what it checked"
     );
-    check_export(&server, &partners);
+    assert_eq!(export(&server).len(), rows.len(), "nothing was added without a call");
 }
 
-fn check_ledger(server: &Server, partner: &Partner, upstream: &Upstream) {
-    let name = partner.operation;
-    let answered = partner.answered();
-    let total = settled_total(&partner.session);
-    assert!(
-        total >= answered,
-        "{name}: {answered} answers were received, {total} are in the ledger"
-    );
-    let surplus = total - answered;
-    let in_flight = partner.in_flight_at_kills();
-    assert!(
-        surplus <= in_flight,
-        "{name}: {surplus} calls too many, {in_flight} were in flight at kills"
-    );
-    let reached = partner.reached(upstream);
-    assert!(total <= reached, "{name}: {total} calls in the ledger, the upstream saw {reached}");
+/// The rows of a partner's calls. Each partner has one key and one operation.
+fn rows_of<'r>(partner: &Partner, rows: &'r [Value]) -> Vec<&'r Value> {
+    rows.iter().filter(|row| row["key_id"] == partner.key_id.as_str()).collect()
+}
 
+fn units(rows: &[&Value]) -> usize {
+    let units = rows.iter().map(|row| row["units"].as_u64().expect("a row has units"));
+    usize::try_from(units.sum::<u64>()).expect("a small sum")
+}
+
+/// Every answer is in the ledger exactly once; what is there beside them was in flight at a kill and
+/// reached the upstream.
+fn check_ledger(partner: &Partner, rows: &[Value], upstream: &Upstream) {
+    let name = partner.operation;
+    let rows = rows_of(partner, rows);
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for row in &rows {
+        *times.entry(text(row, "request_id")).or_default() += 1;
+    }
+    let answered = partner.answered();
+    for id in &answered {
+        assert_eq!(times.get(id), Some(&1), "{name}: answer {id} in the ledger");
+    }
+    assert_eq!(times.len(), rows.len(), "{name}: a call is in the ledger twice");
+
+    let in_flight = partner.in_flight_at_kills();
+    let surplus = rows.len() - answered.len();
+    assert!(surplus <= in_flight, "{name}: {surplus} calls beside answers, {in_flight} in flight");
+    let charged = rows.iter().filter(|row| row["units"] != 0).count();
+    let reached = partner.reached(upstream);
+    assert!(charged <= reached, "{name}: {charged} calls charged, the upstream saw {reached}");
+}
+
+/// No window and no quota is exceeded, although the server started anew within it.
+fn check_limit(partner: &Partner, limit: usize, rows: &[Value], upstream: &Upstream) {
+    let name = partner.operation;
+    assert!(partner.load.refused.load(Ordering::SeqCst) > 0, "{name}: the load reached the limit");
+    let used = units(&rows_of(partner, rows));
+    assert!(used <= limit, "{name}: {used} units in the ledger, the limit is {limit}");
+    let most = limit + partner.in_flight_at_kills();
+    let reached = partner.reached(upstream);
+    assert!(reached <= most, "{name}: {reached} reached the upstream, at most {most} may");
+}
+
+/// The usage shows and the invoice bills what the ledger holds.
+fn check_bill(server: &Server, partner: &Partner, rows: &[Value]) {
+    let name = partner.operation;
+    let rows = rows_of(partner, rows);
+    wait::until_true("the usage to show all calls", || {
+        let usage = partner.session.get("/api/v1/usage?days=30").expect(200).json();
+        usage["totalCalls"] == rows.len()
+    });
     let month = last_month_of(&text(&partner.subscription, "period_end"));
     server.cli_json(&["invoice", "run", "--period", &month]);
     let invoices = partner.session.get("/api/v1/invoices").expect(200).json();
     let id = text(&invoices["invoices"][0], "id");
     let invoice = partner.session.get(&format!("/api/v1/invoices/{id}")).expect(200).json();
-    assert_eq!(invoice["units"], total, "{name}: billed units are the ledger's");
-}
-
-/// The total once two looks in a row agree, as the last batch may still be on its way.
-fn settled_total(session: &Session) -> usize {
-    let mut last = None;
-    wait::until("the usage to settle", || {
-        for _ in 0..30 {
-            wait::pause();
-        }
-        let usage = session.get("/api/v1/usage?days=30").expect(200).json();
-        let total = usage["totalCalls"].as_u64().and_then(|total| usize::try_from(total).ok());
-        let settled = last == Some(total) && total.is_some();
-        last = Some(total);
-        if settled { total } else { None }
-    })
-}
-
-/// The sums of the export are those of the usage API.
-fn check_export(server: &Server, partners: &[Partner]) {
-    let range = ["--from", "2000-01-01", "--to", "2999-12-31"];
-    let export = server.cli(&[&["usage", "export", "--format", "jsonl"][..], &range].concat()).ok();
-    let rows: Vec<Value> = export
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("an export line is JSON"))
-        .collect();
-    let sum = |member: &str| rows.iter().filter_map(|row| row[member].as_u64()).sum::<u64>();
-    let total: usize = partners.iter().map(|partner| settled_total(&partner.session)).sum();
-    assert_eq!(sum("calls"), total as u64);
-    assert_eq!(sum("units"), total as u64);
+    assert_eq!(invoice["units"], units(&rows), "{name}: billed units are the ledger's");
 }
