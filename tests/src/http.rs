@@ -149,7 +149,7 @@ impl Connection {
 
     /// What the other side sends until it closes, or until it has said nothing for a moment.
     pub fn read_for_a_moment(&mut self) -> Vec<u8> {
-        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(300)));
+        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(100)));
         let bytes = self.read_to_close();
         let _ = self.stream.set_read_timeout(Some(Duration::from_secs(10)));
         bytes
@@ -157,7 +157,12 @@ impl Connection {
 
     /// Everything the other side sends until it closes or the connection breaks.
     pub fn read_to_close(&mut self) -> Vec<u8> {
-        while matches!(self.fill(), Ok(count) if count > 0) {}
+        self.read_until(|_| false)
+    }
+
+    /// What the other side sends until it is enough, or the other side closes.
+    pub fn read_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        while !enough(&self.buffer) && matches!(self.fill(), Ok(count) if count > 0) {}
         std::mem::take(&mut self.buffer)
     }
 

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::http::find;
 use crate::scratch::free_port;
+use crate::wait;
 
 /// One request as the upstream saw it.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,8 @@ struct Shared {
     /// Bytes that were no complete request when their connection ended.
     leftovers: Mutex<Vec<Vec<u8>>>,
     open: Mutex<Vec<TcpStream>>,
+    /// Connections that have not ended.
+    serving: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -70,6 +73,7 @@ impl Upstream {
             seen: Mutex::default(),
             leftovers: Mutex::default(),
             open: Mutex::default(),
+            serving: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
         let for_thread = Arc::clone(&shared);
@@ -106,7 +110,17 @@ impl Upstream {
         lock(&self.0.seen).clone()
     }
 
+    /// How many connections have ended within a request.
+    pub fn half_requests(&self) -> usize {
+        lock(&self.0.leftovers).len()
+    }
+
+    /// What connections held that ended within a request. Waits until all have ended, so whoever opened
+    /// them must be gone.
     pub fn leftovers(&self) -> Vec<Vec<u8>> {
+        wait::until_true("the connections to the stub to end", || {
+            self.0.serving.load(Ordering::SeqCst) == 0
+        });
         lock(&self.0.leftovers).clone()
     }
 
@@ -116,7 +130,6 @@ impl Upstream {
 
     pub fn forget(&self) {
         lock(&self.0.seen).clear();
-        lock(&self.0.leftovers).clear();
     }
 }
 
@@ -143,7 +156,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             lock(&shared.open).push(clone);
         }
         let shared = Arc::clone(shared);
-        thread::spawn(move || serve(stream, &shared));
+        shared.serving.fetch_add(1, Ordering::SeqCst);
+        thread::spawn(move || {
+            serve(stream, &shared);
+            shared.serving.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }
 
@@ -217,12 +234,13 @@ fn parse(bytes: &[u8]) -> Option<(Seen, usize)> {
     Some((seen, length))
 }
 
-/// The body in chunked bytes, and how many bytes it took; none while incomplete.
+/// The body in chunked bytes, and how many bytes it took; none while incomplete, and none for ever if a
+/// chunk is not followed by its line end.
 fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut body = Vec::new();
     let mut at = 0;
     loop {
-        let line_end = at + find(&bytes[at..], b"\r\n")?;
+        let line_end = at + find(bytes.get(at..)?, b"\r\n")?;
         let line = String::from_utf8_lossy(&bytes[at..line_end]).into_owned();
         let size = usize::from_str_radix(line.split(';').next()?.trim(), 16).ok()?;
         at = line_end + 2;
@@ -238,6 +256,10 @@ fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             }
         }
         body.extend_from_slice(bytes.get(at..at + size)?);
-        at += size + 2;
+        at += size;
+        if bytes.get(at..at + 2)? != b"\r\n" {
+            return None;
+        }
+        at += 2;
     }
 }

@@ -9,7 +9,7 @@ mod http_parsing;
 mod keys;
 mod ratelimit;
 
-use keytoll_tests::binary::{Server, text};
+use keytoll_tests::binary::{Server, export, text};
 use keytoll_tests::catalog;
 use keytoll_tests::portal::Session;
 use keytoll_tests::upstream::Upstream;
@@ -81,6 +81,14 @@ impl Installation {
     /// The secret of a new key that must be made.
     fn secret(&self, shop: &Shop, more: &Value) -> String {
         text(&self.key(shop, more).expect(201).json(), "key")
+    }
+
+    /// The calls in the journal that a shop's partner pays for.
+    fn charged(&self, shop: &Shop) -> usize {
+        let own = |row: &&Value| {
+            row["subscription_id"] == shop.subscription.as_str() && row["units"] != 0
+        };
+        export(&self.server).iter().filter(own).count()
     }
 
     /// Imports keys as they are, one a line or as JSON lines.

@@ -35,7 +35,7 @@ fn judge(installation: &mut Installation, case: &Value) -> Verdict {
         "forward-auth" => {
             Verdict::NotOffered("Keytoll answers forward-auth questions, it asks no other service")
         }
-        "key-format" => Verdict::NotOffered("an imported key's prefix is given, not taken apart"),
+        "key-format" => imported(installation, case),
         _ => Verdict::NotOffered("the runner does not know this area"),
     }
 }
@@ -57,8 +57,9 @@ impl Terms {
             Value::String(range) => numbered(range),
             _ => Vec::new(),
         };
-        let own = |name: String| (format!("{name}-{}", shop.product), name);
-        let keys = names.into_iter().map(own).map(|(own, name)| (name, own)).collect();
+        // A key that is imported must be long enough to be a secret.
+        let own = |name: &String| format!("{name}-{}-0123456789", shop.product);
+        let keys = names.into_iter().map(|name| (name.clone(), own(&name))).collect();
         Self { name: key_name(case), keys }
     }
 
@@ -269,6 +270,33 @@ fn lifecycle(installation: &mut Installation, case: &Value) -> Verdict {
         }
     }
     Verdict::Passed
+}
+
+/// A key of another system works as it is, and of its secret part nothing is shown.
+fn imported(installation: &mut Installation, case: &Value) -> Verdict {
+    let (request, expect) = (&case["request"], &case["expect"]);
+    let (Some(token), Some(secret)) = (request["token"].as_str(), expect["long"].as_str()) else {
+        return Verdict::NotOffered("the runner does not know this form of request");
+    };
+    let shop = match installation.open(&["GET /"], &json!({}), &json!({})) {
+        Ok(shop) => shop,
+        Err(problem) => return Verdict::Failed(problem),
+    };
+    let prefix = expect["short"].as_str().filter(|short| !short.is_empty());
+    let line = match prefix {
+        Some(prefix) => json!({"key": token, "prefix": prefix}).to_string(),
+        None => token.to_owned(),
+    };
+    installation.import(&shop, &(line + "\n"));
+    let target = format!("/{}/", shop.product);
+    let answer = installation.server.call(&target, token);
+    let listed = installation.staff.get(&format!("/api/v1/keys?partner={}", shop.partner));
+    let shown = listed.json()["keys"][0]["key_prefix"].as_str().unwrap_or_default().to_owned();
+    Verdict::all([
+        Verdict::equal("status", &200, &answer.status),
+        Verdict::equal("prefix", &true, &prefix.is_none_or(|prefix| shown == prefix)),
+        Verdict::equal("the secret is shown", &false, &listed.text().contains(secret)),
+    ])
 }
 
 fn address(installation: &mut Installation, case: &Value) -> Verdict {
