@@ -151,8 +151,10 @@ pub async fn log_in(ctx: &Ctx, request: LogIn) -> Result<SignedIn, LogInError> {
     if !request.password.is_acceptable() {
         return Err(LogInError::Wrong);
     }
-    let mut subjects = vec![Subject::Email(&email)];
-    subjects.extend(request.address.as_deref().map(Subject::Address));
+    // The network address first: one that has to wait locks no more e-mail addresses out.
+    let mut subjects: Vec<_> =
+        request.address.as_deref().map(Subject::Address).into_iter().collect();
+    subjects.push(Subject::Email(&email));
     for subject in &subjects {
         let too_many = |retry_after_secs| LogInError::TooMany { retry_after_secs };
         ctx.throttle.enter(*subject, ctx.now()).map_err(too_many)?;

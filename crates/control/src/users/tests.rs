@@ -92,6 +92,23 @@ async fn log_in_waits_after_ten_failures() {
 }
 
 #[tokio::test]
+async fn an_address_that_waits_locks_nobody_out() {
+    on_each_engine(async |db| {
+        let ctx = &Bench::new(db).ctx;
+        sign_up(ctx, sign_up_as("ada@example.com")).await.unwrap();
+        let address = "192.0.2.66";
+        while ctx.throttle.enter(Subject::Address(address), ctx.now()).is_ok() {}
+        for _ in 0..10 {
+            let guess = log_in_as("ada@example.com", "wrong horse battery");
+            let guess = log_in(ctx, LogIn { address: Some(address.into()), ..guess }).await;
+            assert!(matches!(guess, Err(LogInError::TooMany { .. })), "{guess:?}");
+        }
+        log_in(ctx, log_in_as("ada@example.com", PASSWORD)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn staff_are_made_by_admins_and_owners_by_owners() {
     on_each_engine(async |db| {
         let ctx = &Bench::new(db).ctx;
