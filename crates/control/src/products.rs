@@ -24,6 +24,7 @@ mod fold;
 pub mod limits;
 mod write;
 
+pub(crate) use draft::check_grouping;
 pub use draft::{
     DraftDocument, ProductDraft, SpecSource, check_settings, check_url, product_id, read_document,
 };

@@ -20,6 +20,8 @@ const SECRET_LEN: usize = 43;
 const CHECK_LEN: usize = 6;
 const PUBLIC_ID_LEN: usize = 8;
 const SHORT_PREFIX_LEN: usize = 8;
+/// Fewest digits of a grouped key. The first eight are its visible prefix; 96 bits stay secret.
+pub const GROUPED_LEN_MIN: u8 = 32;
 
 /// The presets of DESIGN §6 by the names the catalogue uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use keytoll_domain::rating::PlanPrice;
 use super::raw::{Price, RawLimits, RawPlan, RawQuota};
 use super::{Fault, Place, Reader};
 use crate::plans::PlanDraft;
-use crate::products::limits;
+use crate::products::{check_grouping, limits};
 
 pub(super) fn draft(
     raw: RawPlan,
@@ -46,6 +46,9 @@ pub(super) fn draft(
     }
     let expiry =
         reader.count("/default_expiry_days", raw.default_expiry_days, 1, limits::EXPIRY_MAX_DAYS);
+    if let Some(fault) = raw.key_grouping.and_then(check_grouping) {
+        reader.fault(&fault.pointer, fault.message);
+    }
     let name = reader.text("/name", raw.name, limits::NAME_MAX_CHARS);
     let description = reader.text("/description", raw.description, limits::DESCRIPTION_MAX_CHARS);
     Some(PlanDraft {

@@ -178,6 +178,14 @@ fn mistakes_name_their_place() {
             "plans: [{id: p, products: [a]}, {id: p, products: [a]}]",
             "line 1: /plans/1/id: plan p occurs twice",
         ),
+        (
+            "products: [{id: a, key_grouping: {length: 8, split: true, interval: 4, case: upper}}]",
+            "line 1: /products/0/key_grouping/length: shorter than 32 digits",
+        ),
+        (
+            "plans: [{id: p, products: [a], key_grouping: {length: 0, split: true, interval: 4, case: upper}}]",
+            "line 1: /plans/0/key_grouping/length: shorter than 32 digits",
+        ),
         ("currency: usd", "/currency: "),
         ("products: 3", "line 1: "),
         ("products: [", "line 1: "),

@@ -10,6 +10,7 @@ use keytoll_apispec::{Document, Loader, SpecError};
 use keytoll_domain::catalog::{Category, ProductSettings, ProductStatus};
 use keytoll_domain::ids::{ProductId, Slug};
 use keytoll_domain::key::KeyHash;
+use keytoll_domain::key_format::{GROUPED_LEN_MIN, Grouping};
 use keytoll_domain::scope;
 use keytoll_store::product::StoredFile;
 
@@ -109,12 +110,20 @@ pub fn check_settings(settings: &ProductSettings) -> Vec<Fault> {
             faults.push(Fault::new(format!("/key_from/{index}"), "named twice"));
         }
     }
+    faults.extend(settings.key_grouping.and_then(check_grouping));
     check_scopes("/scopes", &settings.scopes, &mut faults);
     for (name, operation) in &settings.operations {
         let pointer = format!("/operations/{}/scopes", escape(name));
         check_scopes(&pointer, operation.scopes.as_deref().unwrap_or_default(), &mut faults);
     }
     faults
+}
+
+/// A grouped key must be long enough to be a secret.
+pub(crate) fn check_grouping(grouping: Grouping) -> Option<Fault> {
+    let short = grouping.length < GROUPED_LEN_MIN;
+    let message = || format!("shorter than {GROUPED_LEN_MIN} digits: such keys could be guessed");
+    short.then(|| Fault::new("/key_grouping/length", message()))
 }
 
 fn check_scopes(pointer: &str, scopes: &[String], faults: &mut Vec<Fault>) {
