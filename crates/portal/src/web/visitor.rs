@@ -1,9 +1,7 @@
 //! Who looks at a page. Authorisation is in a handler's signature: [`Visitor`] is anybody, [`SignedIn`] has
 //! a session, [`Member`] acts for a partner, [`StaffMember`] for the provider. The use cases check again.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
 use keytoll_control::users::Session;
 use keytoll_control::{Actor, Ctx, Who, partners, users};
@@ -12,11 +10,11 @@ use keytoll_domain::time::Timestamp;
 
 use super::answer::{Stop, Trouble, bare_shell};
 use super::fields::{Fields, cookie_value};
-use crate::cookie;
 use crate::pages::error::ErrorPage;
 use crate::request_id::RequestId;
 use crate::state::Portal;
 use crate::ui::{Shell, Viewer};
+use crate::{auth, cookie};
 
 /// Partners whose names the switch shows.
 const PARTNERS_SHOWN: usize = 20;
@@ -33,7 +31,7 @@ pub(super) struct Visitor {
     pub(super) query: Fields,
     pub(super) now: Timestamp,
     pub(super) request_id: String,
-    /// The address the connection comes from, for counting attempts.
+    /// Where the request came from, for counting attempts.
     pub(super) address: Option<String>,
 }
 
@@ -112,7 +110,6 @@ impl FromRequestParts<Portal> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Stop> {
         let id = parts.extensions.get::<RequestId>();
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let mut visitor = Self {
             portal: portal.clone(),
             shell: bare_shell(&parts.headers, &parts.uri),
@@ -121,7 +118,7 @@ impl FromRequestParts<Portal> for Visitor {
             query: Fields::of_query(&parts.uri),
             now: portal.ctx.now(),
             request_id: id.map_or("-", RequestId::as_str).to_owned(),
-            address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+            address: auth::address(&parts.extensions),
         };
         let Some(secret) = cookie::session(&parts.headers, &portal.public_url) else {
             return Ok(visitor);
