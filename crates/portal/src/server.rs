@@ -1,21 +1,35 @@
-//! The router of the portal listener, and what holds for all of its answers.
+//! The router of the portal listener, what holds for all of its answers, and its connections.
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use http::header::{self, HeaderName, HeaderValue};
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt as _;
 
 use crate::state::Portal;
 use crate::{api, assets, request_id, web};
 
 /// Largest body of a form.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// Connections served at once; further ones wait in the backlog.
+const CONNECTIONS_MAX: u32 = 4096;
+/// From a connection's first byte to the end of a request's head; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// Pause after an accept error that another connection would meet too (no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// No inline script or style, nothing from elsewhere, no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -54,8 +68,65 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let (stop, _) = watch::channel(false);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let next = async {
+            let place = room.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (router, stopped) = (router.clone(), stop.subscribe());
+                tokio::spawn(async move {
+                    connection(stream, peer, router, stopped).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the portal cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let _all = room.acquire_many(CONNECTIONS_MAX).await;
+    Ok(())
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let mut builder = http1::Builder::new();
+    let connection = builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
 }
 
 /// Security headers; a handler that sets one itself knows why.
@@ -79,3 +150,6 @@ async fn private_by_default(request: Request, next: Next) -> Response {
     answer.headers_mut().entry(header::CACHE_CONTROL).or_insert(value);
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,14 @@ impl ErrorPage {
         )
     }
 
+    pub fn too_slow() -> Self {
+        Self::new(
+            408,
+            "The form did not arrive in time",
+            "Nothing was changed. Go back and send it again.",
+        )
+    }
+
     fn new(status: u16, title: &'static str, what: &'static str) -> Self {
         let ways = vec![("/", "Go to the dashboard"), ("/catalog", "Browse the catalogue")];
         Self { status, title, what, ways, request_id: None }

@@ -1,5 +1,7 @@
 //! Fields of forms and queries as they were typed. Nothing here fails: a field that is absent is empty.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, RawForm, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{COOKIE, HeaderMap};
@@ -10,6 +12,8 @@ use crate::pages::error::ErrorPage;
 
 /// More fields than any form has.
 const FIELDS_MAX: usize = 1_000;
+/// A form must have arrived by then.
+const FORM_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
@@ -45,9 +49,11 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let shell = bare_shell(request.headers(), request.uri());
-        match RawForm::from_request(request, state).await {
-            Ok(RawForm(bytes)) => Ok(Self::read(&bytes)),
-            Err(rejection) => {
+        let form = RawForm::from_request(request, state);
+        match tokio::time::timeout(FORM_TIMEOUT, form).await {
+            Ok(Ok(RawForm(bytes))) => Ok(Self::read(&bytes)),
+            Err(_) => Err(Stop::error(ErrorPage::too_slow(), &shell).into_response()),
+            Ok(Err(rejection)) => {
                 let large = rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE;
                 let error = if large { ErrorPage::too_large() } else { ErrorPage::bad_request() };
                 Err(Stop::error(error, &shell).into_response())

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::{FromRequest as _, FromRequestParts as _};
 use http::header::{self, HeaderMap};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -13,6 +14,8 @@ use keytoll_control::{Actor, Settings};
 use keytoll_domain::user::StaffRole;
 use tower::ServiceExt as _;
 
+use super::fields::Fields;
+use super::visitor::Visitor;
 use crate::state::Portal;
 use crate::ui::part::encode;
 
@@ -318,4 +321,30 @@ async fn changes_from_other_sites_are_refused_and_headers_guard_every_answer() {
     let theme = site.post("", "/theme", &[("theme", "dark"), ("here", "/login")]).await;
     assert_eq!(theme.location(), "/login");
     assert!(site.get("theme=dark", "/login").await.shows("data-theme=\"dark\""));
+}
+
+/// Behind a proxy on this machine everybody has the proxy's address: one guesser must not lock them all out.
+#[tokio::test]
+async fn a_proxy_on_this_machine_is_nobody_s_address() {
+    let site = Site::open().await;
+    for (peer, counted) in [("127.0.0.1:5000", None), ("192.0.2.7:5000", Some("192.0.2.7"))] {
+        let mut request = Request::get("/login").body(()).unwrap();
+        let peer: std::net::SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        let (mut parts, ()) = request.into_parts();
+        let portal = Portal::new(site.bench.ctx.clone(), ORIGIN.parse().unwrap(), "");
+        let visitor = Visitor::from_request_parts(&mut parts, &portal).await.unwrap();
+        assert_eq!(visitor.address.as_deref(), counted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_does_not_arrive_is_given_up() {
+    let body = Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let request = Request::post("/login")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body)
+        .unwrap();
+    let given_up = Fields::from_request(request, &()).await.unwrap_err();
+    assert_eq!(given_up.status(), StatusCode::REQUEST_TIMEOUT);
 }
