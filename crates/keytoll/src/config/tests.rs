@@ -120,3 +120,16 @@ fn the_reference_lists_every_key_as_it_is() {
         assert!(page.contains(&row), "docs/reference/config.md lacks: {row}");
     }
 }
+
+#[test]
+fn a_store_of_another_kind_is_refused() {
+    let error = load_text("[storage]\nurl = \"mysql://h/db\"", &[]).unwrap_err().to_string();
+    assert!(error.contains("`storage.url` must begin with sqlite: or postgres://"), "{error}");
+    assert!(load_text("[storage]\nurl = \"postgresql://h/db\"", &[]).is_ok());
+}
+
+#[test]
+fn one_address_for_two_listeners_is_refused() {
+    let error = load_text("[portal]\nlisten = \"127.0.0.1:8080\"", &[]).unwrap_err().to_string();
+    assert!(error.contains("`portal.listen` is gateway.listen too"), "{error}");
+}

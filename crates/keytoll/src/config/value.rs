@@ -10,6 +10,7 @@ use super::{AccessLog, Config, ConfigError};
 
 type Entries = BTreeMap<&'static str, Entry>;
 
+const STORAGE_SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
 const WORKERS_MAX: u64 = 256;
 const JOURNAL_MIN_BYTES: u64 = 64 * 1024 * 1024;
 const FSYNC_MIN: Duration = Duration::from_millis(10);
@@ -36,8 +37,16 @@ pub(super) fn config(entries: &Entries) -> Result<Config, ConfigError> {
     on_counter_failure(entries)?;
     let storage = text(entries, "storage.url")?;
     let default_storage = || format!("sqlite:{}", data_dir.join("keytoll.db").display());
+    if !storage.is_none_or(|url| STORAGE_SCHEMES.iter().any(|scheme| url.starts_with(scheme))) {
+        let problem = "must begin with sqlite: or postgres://";
+        return Err(bad(entries, "storage.url", problem));
+    }
+    let gateway_listen = address(entries, "gateway.listen")?;
+    if gateway_listen == portal_listen && portal_listen.port() != 0 {
+        return Err(bad(entries, "portal.listen", "is gateway.listen too: give each its own"));
+    }
     Ok(Config {
-        gateway_listen: address(entries, "gateway.listen")?,
+        gateway_listen,
         gateway_workers: workers(entries)?,
         trusted_proxies: networks(entries, "gateway.trusted_proxies")?,
         portal_listen,
