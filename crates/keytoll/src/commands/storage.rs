@@ -18,6 +18,8 @@ use crate::output::Output;
 use crate::wiring::FeedWake;
 use crate::{context, lock};
 
+/// Databases that restores replaced and that lie beside the present one.
+const KEPT_MAX: u32 = 100;
 const CONNECT_WAIT: Duration = Duration::from_millis(500);
 
 /// Opening the store has migrated it.
@@ -45,12 +47,12 @@ pub fn restore(loaded: &Loaded, file: &Path, output: Output) -> Result<()> {
         bail!("the store is PostgreSQL: use pg_restore or psql");
     };
     let _lock = lock::acquire(&config.data_dir)?;
-    check_backup(file)?;
+    check_backup(file, &beside(&database, "check"))?;
     let incoming = beside(&database, "incoming");
     std::fs::copy(file, &incoming)
         .and_then(|_| std::fs::File::open(&incoming)?.sync_all())
         .with_context(|| format!("cannot copy {} to {}", file.display(), incoming.display()))?;
-    let old = beside(&database, "before-restore");
+    let old = unused(&database, "before-restore")?;
     for suffix in ["-wal", "-shm"] {
         let side = PathBuf::from(format!("{}{suffix}", database.display()));
         if side.exists() {
@@ -68,7 +70,7 @@ pub fn restore(loaded: &Loaded, file: &Path, output: Output) -> Result<()> {
 }
 
 /// Opens a copy of the backup: what is no Keytoll database, or a damaged one, is refused here.
-fn check_backup(file: &Path) -> Result<()> {
+fn check_backup(file: &Path, probe: &Path) -> Result<()> {
     let bytes = std::fs::File::open(file)
         .and_then(|mut file| {
             let mut head = [0; 16];
@@ -78,8 +80,7 @@ fn check_backup(file: &Path) -> Result<()> {
     if &bytes != b"SQLite format 3\0" {
         bail!("{} is not a SQLite database", file.display());
     }
-    let probe = tempfile_beside(file)?;
-    std::fs::copy(file, &probe)?;
+    std::fs::copy(file, probe).with_context(|| format!("cannot write {}", probe.display()))?;
     let checked = runtime()?.block_on(async {
         let store = Db::connect(&format!("sqlite:{}", probe.display())).await?;
         let sound = store.is_sound().await;
@@ -98,10 +99,16 @@ fn check_backup(file: &Path) -> Result<()> {
     }
 }
 
-fn tempfile_beside(file: &Path) -> Result<PathBuf> {
-    let name = file.file_name().context("the backup's path names no file")?;
-    let name = format!("keytoll-check-{}-{}", std::process::id(), name.to_string_lossy());
-    Ok(std::env::temp_dir().join(name))
+/// A name beside the database that no earlier restore has used: what it kept is never overwritten.
+fn unused(database: &Path, what: &str) -> Result<PathBuf> {
+    let numbered = |number| match number {
+        1 => beside(database, what),
+        _ => beside(database, &format!("{what}.{number}")),
+    };
+    let free = (1..=KEPT_MAX).map(numbered).find(|path| !path.exists());
+    free.with_context(|| {
+        format!("there are {KEPT_MAX} files like {}: remove some", beside(database, what).display())
+    })
 }
 
 fn beside(database: &Path, what: &str) -> PathBuf {
