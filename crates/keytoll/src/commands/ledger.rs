@@ -9,9 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use keytoll_control::ledger;
 use keytoll_control::page::PageRequest;
 use keytoll_control::{Actor, Ctx, subscriptions};
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{PartnerId, SubscriptionId};
 use keytoll_domain::time::{Day, Timestamp};
 use keytoll_gateway::journal::{self, Call};
+use keytoll_store::product::OperationName;
 use serde::Serialize;
 use serde_json::json;
 
@@ -44,6 +46,8 @@ const HEADER: &str = "at,request_id,partner_id,subscription_id,key_id,environmen
                       status,calls,units,latency_ms,verification,bytes_in,bytes_out";
 
 /// Writes the calls that this node's journal keeps, those of `to` included.
+///
+/// A reader that went away, such as `head`, ends the export and is no error.
 pub async fn export(
     ctx: &Ctx,
     config: &Config,
@@ -60,9 +64,26 @@ pub async fn export(
     let names = ledger::operation_names(ctx).await?;
     let owners = owners(ctx).await?;
     let calls = calls(config, from.start(), to.plus(1).start())?;
+    match write(calls, &names, &owners, format, output.json) {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn write(
+    calls: impl Iterator<Item = std::io::Result<Call>>,
+    names: &HashMap<OperationKey, OperationName>,
+    owners: &HashMap<SubscriptionId, PartnerId>,
+    format: ExportFormat,
+    array: bool,
+) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let format = if output.json { ExportFormat::Jsonl } else { format };
-    let array = output.json;
+    let format = if array { ExportFormat::Jsonl } else { format };
     if format == ExportFormat::Csv {
         writeln!(out, "{HEADER}")?;
     } else if array {
@@ -72,7 +93,7 @@ pub async fn export(
         let call = call.context("cannot read the journal")?;
         let name = names.get(&call.charge.operation);
         let texts = name.map(|name| (name.product.as_str(), &*name.method, &*name.path));
-        let row = row(&call, texts.unwrap_or_default(), &owners);
+        let row = row(&call, texts.unwrap_or_default(), owners);
         match (format, array) {
             (ExportFormat::Csv, _) => writeln!(out, "{}", csv(&row))?,
             (ExportFormat::Jsonl, false) => writeln!(out, "{}", serde_json::to_string(&row)?)?,
@@ -222,10 +243,11 @@ fn describe(document: &serde_json::Value, problems: &[String]) -> String {
     }
     if let Some(journal) = document["journal"].as_object() {
         for (member, value) in journal {
-            rows.push(vec![format!("journal {}", member.replace('_', " ")), value.to_string()]);
+            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            rows.push(vec![format!("journal {}", member.replace('_', " ")), value]);
         }
     }
-    let mut text = table(&["WHAT", "COUNT"], &rows);
+    let mut text = table(&["WHAT", "VALUE"], &rows);
     if problems.is_empty() {
         text.push_str("The ledger is whole.");
     }
