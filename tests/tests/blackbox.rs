@@ -9,6 +9,7 @@ mod blackbox {
     mod disk_full;
     mod first_sale;
     mod harness;
+    mod operate;
     mod revoke;
     mod sigkill;
     mod specs;

@@ -72,6 +72,11 @@ async fn listen(ctx: &Ctx, sequence: u64, start: Timestamp, heard: &mut Heard) {
     }
 }
 
+/// The names of the nodes that serve now.
+pub async fn live(ctx: &Ctx) -> Result<Vec<String>, StoreError> {
+    Ok(live_nodes(ctx).await?.into_iter().map(|row| row.node).collect())
+}
+
 async fn live_nodes(ctx: &Ctx) -> Result<Vec<NodeRow>, StoreError> {
     let mut tx = ctx.store.read().await?;
     node_seen_since(&mut tx, ctx.now().plus_secs(-LIVE_SECS)).await

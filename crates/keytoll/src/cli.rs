@@ -188,7 +188,7 @@ pub enum ProductCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum PartnerCommand {
-    /// Create a partner and its owner, who sets a password by signing in
+    /// Create a partner that staff look after: it has no login of its own
     Create {
         #[arg(long)]
         name: String,

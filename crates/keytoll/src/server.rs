@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use keytoll_control::{Clock, Ctx};
-use keytoll_gateway::Options;
+use keytoll_control::{Clock, Ctx, receipts};
+use keytoll_gateway::{Options, StartError};
 use keytoll_portal::{Origin, Portal};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -93,12 +93,18 @@ impl Server {
             control: tokio::runtime::Handle::current(),
             wake: wake.0,
         });
+        warn_of_others(&self.ctx, &node).await?;
         let options = gateway_options(config, &node);
         let clock = Arc::new(|| SystemClock.now());
         let started = tokio::task::spawn_blocking(move || {
             keytoll_gateway::start(options, ports.clone(), ports, clock)
         });
-        let handle = started.await?.context("the gateway cannot start")?;
+        let handle = match started.await? {
+            Err(StartError::Listen { address, source }) => {
+                return Err(source).context(taken(address, "gateway.listen"));
+            }
+            started => started.context("the gateway cannot start")?,
+        };
         self.gateway_addr = Some(handle.addr());
         self.gateway = Some(Arc::new(handle));
         Ok(())
@@ -170,6 +176,20 @@ fn gateway_options(config: &Config, node: &str) -> Options {
     options.journal.fsync = config.journal_fsync;
     options.journal.max_bytes = config.journal_max_bytes;
     options
+}
+
+/// Each node counts by itself: a limit of the plan holds on each of them, not over all.
+async fn warn_of_others(ctx: &Ctx, node: &str) -> Result<()> {
+    let mut others = receipts::live(ctx).await?;
+    others.retain(|other| other != node);
+    if !others.is_empty() {
+        let others = others.join(", ");
+        tracing::warn!(
+            others,
+            "other nodes serve from this store: each counts windows and quotas by itself in this version"
+        );
+    }
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {

@@ -87,7 +87,7 @@ pub async fn product(ctx: &Ctx, command: ProductCommand, output: Output) -> Resu
             receipts::settle(ctx).await?;
             let document =
                 json!({ "id": change.id, "action": change.action, "details": change.details });
-            output.print(&document, || describe(std::slice::from_ref(&change), false))
+            output.print(&document, || format!("product {}: {}", change.id, action(change.action)))
         }
         ProductCommand::List => list(ctx, output).await,
     }

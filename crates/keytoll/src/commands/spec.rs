@@ -43,7 +43,9 @@ pub fn diff(old: &Path, new: &Path, output: Output) -> Result<ExitCode> {
 }
 
 fn refused(file: &Path, reason: &str) -> ExitCode {
-    eprintln!("{}: {reason}", file.display());
+    let file = file.display().to_string();
+    let place = if reason.starts_with(&file) { String::new() } else { format!("{file}: ") };
+    eprintln!("keytoll: {place}{reason}");
     ExitCode::from(REFUSED)
 }
 
