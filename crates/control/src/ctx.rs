@@ -12,6 +12,7 @@ use keytoll_store::{Db, StoreError, Tx};
 use tokio::sync::Notify;
 
 use crate::password::Passwords;
+use crate::products::Documents;
 use crate::throttle::Throttle;
 
 pub trait Clock: Send + Sync {
@@ -57,6 +58,7 @@ pub struct Ctx {
     pub settings: Arc<Settings>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) documents: Arc<Documents>,
     /// Rung when a gateway of this process has applied a change, so that receipts need not wait for a tick.
     pub(crate) applied: Arc<Notify>,
 }
@@ -77,6 +79,7 @@ impl Ctx {
             settings: Arc::new(settings),
             passwords: Arc::default(),
             throttle: Arc::default(),
+            documents: Arc::default(),
             applied: Arc::default(),
         }
     }

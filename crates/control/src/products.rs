@@ -10,7 +10,7 @@ use keytoll_domain::ids::ProductId;
 use keytoll_domain::time::Timestamp;
 use keytoll_store::StoreError;
 use keytoll_store::feed::FeedKind;
-use keytoll_store::product::{catalogue_lock, product_by_id, product_files, product_page};
+use keytoll_store::product::{catalogue_lock, product_by_id, product_page};
 
 use crate::actor::Actor;
 use crate::catalog::{Action, ApplyError, Change, finish};
@@ -22,12 +22,15 @@ use crate::page::PageRequest;
 mod draft;
 mod fold;
 pub mod limits;
+mod read;
 mod write;
 
 pub(crate) use draft::check_grouping;
 pub use draft::{
     DraftDocument, ProductDraft, SpecSource, check_settings, check_url, product_id, read_document,
 };
+pub(crate) use read::Documents;
+pub use read::document;
 pub(crate) use write::write;
 
 /// An import as it is asked for. What is absent stays as it is when the product exists already.
@@ -156,20 +159,6 @@ pub async fn show(
     let mut tx = ctx.store.read().await?;
     let stored = product_by_id(&mut tx, id).await?;
     Ok(stored.map(|stored| view(stored.product, actor)))
-}
-
-/// The document of a product, if there is one. Reading a large one takes a while: keep what comes back, by its `sha256`.
-pub async fn document(ctx: &Ctx, id: &ProductId) -> Result<Option<ProductDocument>, StoreError> {
-    let mut tx = ctx.store.read().await?;
-    let stored = product_by_id(&mut tx, id).await?;
-    let Some(sha256) = stored.and_then(|stored| stored.document_sha256) else { return Ok(None) };
-    let files = product_files(&mut tx, id).await?;
-    drop(tx);
-    let bytes = files.first().map(|file| file.bytes.clone()).unwrap_or_default();
-    let document = write::read_stored(files)?;
-    let json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let media_type = if json { "application/json" } else { "application/yaml" };
-    Ok(Some(ProductDocument { bytes, media_type, sha256, document }))
 }
 
 fn view(product: Product, actor: &Actor) -> ProductView {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use keytoll_domain::ids::Slug;
 use keytoll_store::testing::on_each_engine;
 
@@ -43,6 +45,26 @@ async fn an_import_keeps_the_files_of_its_document() {
         assert_eq!(stored.document.operations[0].summary, "From a file");
         let again = import(&bench.ctx, &Actor::cli(), &draft).await.unwrap();
         assert_eq!(again.action, Action::Unchanged);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_document_is_read_once_until_it_changes() {
+    on_each_engine(async |db| {
+        let bench = Bench::new(db);
+        import(&bench.ctx, &Actor::cli(), &split().read().unwrap()).await.unwrap();
+        let id = Slug::new("split").unwrap();
+        let shown = async || document(&bench.ctx, &id).await.unwrap().unwrap();
+        let (first, second) = tokio::join!(shown(), shown());
+        assert!(Arc::ptr_eq(&first, &second));
+        for version in 2..20 {
+            let spec = SPLIT.replace("\"1\"", &format!("\"{version}\"")).into_bytes();
+            let draft = ImportProduct { spec, ..split() }.read().unwrap();
+            import(&bench.ctx, &Actor::cli(), &draft).await.unwrap();
+            assert_eq!(shown().await.document.version, version.to_string());
+        }
+        assert_eq!(Arc::strong_count(&first), 2, "old documents are let go of");
     })
     .await;
 }

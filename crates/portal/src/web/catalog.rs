@@ -73,7 +73,7 @@ pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Res
     let document =
         products::document(visitor.ctx(), &id).await.map_err(|error| visitor.stop(error))?;
     let base_url = format!("{}/{id}", visitor.portal.gateway_url);
-    let groups = groups(&product, document.as_ref().map(|found| &found.document), &base_url);
+    let groups = groups(&product, document.as_deref().map(|found| &found.document), &base_url);
     let plans = all_plans(&visitor).await.map_err(|error| visitor.stop(error))?;
     let held = held_plans(&visitor).await?;
     let offers = plans.iter().filter(|plan| plan.products.contains(&id));
