@@ -52,6 +52,18 @@ pub fn files(prefix: &str) -> Vec<PathBuf> {
     files
 }
 
+/// Prints the counts of every case file that no runner reads, so that no file is passed over in silence.
+pub fn tell_unread(prefixes: &[&str], why: impl Fn(&str) -> &'static str) {
+    for file in files("") {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            let count = cases(&file).len();
+            println!("not offered: all of {name}: {}", why(&name));
+            println!("\n{name}: 0 passed, 0 failed, {count} not offered");
+        }
+    }
+}
+
 /// The `cases` of a file.
 pub fn cases(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).expect("a case file can be read");

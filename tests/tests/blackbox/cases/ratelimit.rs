@@ -22,7 +22,9 @@ fn ratelimit() {
 
 fn judge(installation: &mut Installation, case: &Value) -> Verdict {
     if case["ours"] == "not offered" {
-        return Verdict::NotOffered("the file says so");
+        return Verdict::NotOffered(
+            "ruled out by the file: windows are exact sums, and paths have none of their own",
+        );
     }
     match case["area"].as_str().unwrap_or_default() {
         "faults" | "accuracy" => return Verdict::NotOffered("several nodes are not there yet"),
@@ -33,6 +35,9 @@ fn judge(installation: &mut Installation, case: &Value) -> Verdict {
         }
         "validation" => return refused_limit(installation, case),
         _ => {}
+    }
+    if case["events"] == json!(["use up a", "1 call on b"]) {
+        return apart(installation, case);
     }
     let Some(setup) = Setup::of(case) else {
         return Verdict::NotOffered("plans have no such limit");
@@ -60,6 +65,35 @@ fn refused_limit(installation: &mut Installation, case: &Value) -> Verdict {
         &case["expect"]["rejected_at_configuration"].as_bool(),
         &Some(rejected),
     )
+}
+
+/// Two limits of one size that count apart: here, those of two keys.
+fn apart(installation: &mut Installation, case: &Value) -> Verdict {
+    let [a, b] = case["limits"].as_array().map(Vec::as_slice).unwrap_or_default() else {
+        return UNKNOWN;
+    };
+    let shop = match installation.open(&["GET /"], &json!({}), &json!({})) {
+        Ok(shop) => shop,
+        Err(problem) => return Verdict::Failed(problem),
+    };
+    let target = format!("/{}/", shop.product);
+    let keys =
+        [a, b].map(|own| installation.secret(&shop, &json!({"rateLimitPerMinute": own["limit"]})));
+    for _ in 0..a["limit"].as_u64().unwrap_or(0) {
+        installation.server.call(&target, &keys[0]).expect(200);
+    }
+    let rejected = installation.server.call(&target, &keys[0]);
+    let other = installation.server.call(&target, &keys[1]);
+    let remaining = case["expect"]["b_remaining"].to_string();
+    Verdict::all([
+        Verdict::equal("a", &429, &rejected.status),
+        Verdict::equal("b", &200, &other.status),
+        Verdict::equal(
+            "remaining of b",
+            &Some(remaining.as_str()),
+            &other.header("x-ratelimit-remaining"),
+        ),
+    ])
 }
 
 /// The limits of a case as a plan and a key.
