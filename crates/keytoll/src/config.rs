@@ -31,6 +31,11 @@ const fn key(name: &'static str, default: &'static str, help: &'static str) -> K
 pub const KEYS: &[KeySpec] = &[
     key("data_dir", "./keytoll-data", "folder of the database, the journal and the access log"),
     key("gateway.listen", "127.0.0.1:8080", "address calls arrive at"),
+    key(
+        "gateway.public_url",
+        "",
+        "the gateway's address as partners call it, shown to them; default: its listen address",
+    ),
     key("gateway.workers", "0", "event loops; 0 = one per core"),
     key(
         "gateway.trusted_proxies",
@@ -71,6 +76,7 @@ pub const KEYS: &[KeySpec] = &[
 pub struct Config {
     pub data_dir: PathBuf,
     pub gateway_listen: SocketAddr,
+    pub gateway_url: String,
     /// At least 1.
     pub gateway_workers: usize,
     pub trusted_proxies: Vec<ipnet::IpNet>,

@@ -61,6 +61,7 @@ fn configuration(arguments: &Demo) -> Result<Config> {
     config.storage_url = format!("sqlite:{}", arguments.data.join("keytoll.db").display());
     config.access_log = keytoll_gateway::AccessLog::File(arguments.data.join("access.log"));
     config.gateway_listen = arguments.gateway;
+    config.gateway_url = format!("http://{}", reachable(arguments.gateway));
     config.portal_listen = arguments.portal;
     config.public_url = format!("http://{}", reachable(arguments.portal));
     Ok(config)

@@ -74,9 +74,8 @@ impl Server {
             .public_url
             .parse()
             .with_context(|| format!("portal.public_url {}", config.public_url))?;
-        let gateway_url = format!("http://{}", config.gateway_listen);
-        let router =
-            keytoll_portal::router(Portal::new(self.ctx.clone(), public_url, &gateway_url));
+        let portal = Portal::new(self.ctx.clone(), public_url, &config.gateway_url);
+        let router = keytoll_portal::router(portal);
         let stop = self.stop_signal();
         self.tasks.push(tokio::spawn(async move {
             if let Err(error) = keytoll_portal::serve(listener, router, stop).await {

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use keytoll_tests::binary::{self, run_in, text};
-use keytoll_tests::catalog::{plan, sell};
+use keytoll_tests::binary::{self, Server, run_in, text};
+use keytoll_tests::catalog::{apply, catalog, plan, sell};
 use keytoll_tests::portal::Session;
 use keytoll_tests::scratch::{Scratch, free_port};
 use keytoll_tests::upstream::Upstream;
@@ -90,4 +90,16 @@ fn taken_gateway_address_is_named_once() {
     );
     let outcome = run_in(folder.path(), &["serve"], "").refused(&["gateway.listen", "in use"]);
     assert_eq!(outcome.stderr.matches("in use").count(), 1, "{}", outcome.stderr);
+}
+
+#[test]
+fn portal_shows_the_gateway_at_its_public_address() {
+    let server = Server::prepare("", "public_url = \"https://api.example.test\"");
+    let upstream = Upstream::start();
+    apply(&server, &catalog(&upstream, &json!({}), &json!([plan("open", &json!({}))])));
+    let mut server = server;
+    server.run();
+    let session = Session::sign_up(server.portal, "a@example.test", "Example");
+    let page = session.get("/catalog/items").expect(200).text();
+    assert!(page.contains("https://api.example.test/items"), "{page}");
 }

@@ -48,6 +48,7 @@ fn later_sources_win_and_are_named() {
     .unwrap();
     assert_eq!(loaded.config.gateway_listen.port(), 3);
     assert_eq!(loaded.config.public_url, "http://127.0.0.1:2");
+    assert_eq!(loaded.config.gateway_url, "http://127.0.0.1:3");
     let source = |name| loaded.entries[name].source.clone();
     assert_eq!(source("gateway.listen"), Source::Environment("KEYTOLL_GATEWAY__LISTEN".into()));
     assert!(matches!(source("portal.listen"), Source::File(_)));
@@ -82,6 +83,7 @@ fn bad_values_are_refused_with_the_key() {
         "[gateway]\ntrusted_proxies = [\"10.0.0.0/33\"]",
         "[portal]\npublic_url = \"example.org\"",
         "[portal]\npublic_url = \"https://example.org/x\"",
+        "[gateway]\npublic_url = \"api.example.org\"",
         "[journal]\nfsync = \"soon\"",
         "[journal]\nfsync = \"0s\"",
         "[journal]\nmax_bytes = 1",

@@ -47,10 +47,11 @@ pub(super) fn config(entries: &Entries) -> Result<Config, ConfigError> {
     }
     Ok(Config {
         gateway_listen,
+        gateway_url: public_url(entries, "gateway.public_url", gateway_listen)?,
         gateway_workers: workers(entries)?,
         trusted_proxies: networks(entries, "gateway.trusted_proxies")?,
         portal_listen,
-        public_url: public_url(entries, portal_listen)?,
+        public_url: public_url(entries, "portal.public_url", portal_listen)?,
         metrics_listen: optional_address(entries, "metrics.listen")?,
         storage_url: storage.map_or_else(default_storage, ToOwned::to_owned),
         journal_fsync: fsync(entries)?,
@@ -121,15 +122,19 @@ fn workers(entries: &Entries) -> Result<usize, ConfigError> {
     Ok(if workers == 0 { cores } else { usize::try_from(workers).unwrap_or(cores) })
 }
 
-fn public_url(entries: &Entries, listen: SocketAddr) -> Result<String, ConfigError> {
-    let Some(url) = text(entries, "portal.public_url")? else {
+fn public_url(
+    entries: &Entries,
+    name: &'static str,
+    listen: SocketAddr,
+) -> Result<String, ConfigError> {
+    let Some(url) = text(entries, name)? else {
         return Ok(format!("http://{listen}"));
     };
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let host = rest.map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
     if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
         let problem = "must be http:// or https:// and a host, without path";
-        return Err(bad(entries, "portal.public_url", problem));
+        return Err(bad(entries, name, problem));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
