@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use keytoll_control::catalog::{self, Action, ApplyError, Change, Kind, SpecReader as _};
 use keytoll_control::page::PageRequest;
-use keytoll_control::products::ImportProduct;
+use keytoll_control::products::{ImportProduct, ProductDraft};
 use keytoll_control::subscriptions::{NewAnchor, NewSubscription};
 use keytoll_control::{Actor, Ctx, products, receipts, subscriptions};
 use serde_json::json;
@@ -23,16 +23,30 @@ pub async fn apply(ctx: &Ctx, file: &Path, dry_run: bool, output: Output) -> Res
     let specs = Specs::in_folder(&folder);
     let parsed = tokio::task::spawn_blocking(move || catalog::parse(&text, &specs)).await?;
     let catalogue = parsed.map_err(refused)?;
-    let changes = match catalog::apply(ctx, &Actor::cli(), &catalogue, dry_run).await {
+    let mut changes = match catalog::apply(ctx, &Actor::cli(), &catalogue, dry_run).await {
         Ok(changes) => changes,
         Err(ApplyError::Faults(list)) => return Err(refused(list)),
         Err(error) => return Err(error.into()),
     };
+    for draft in &catalogue.products {
+        warn_of_addresses(draft, &mut changes);
+    }
     if !dry_run {
         receipts::settle(ctx).await?;
     }
     let document = json!({ "dry_run": dry_run, "changes": changes });
     output.print(&document, || describe(&changes, dry_run))
+}
+
+/// An address may be right and yet be none that the gateway can call.
+fn warn_of_addresses(draft: &ProductDraft, changes: &mut [Change]) {
+    let own = |change: &&mut Change| change.kind == Kind::Product && change.id == draft.id.as_str();
+    let Some(change) = changes.iter_mut().find(own) else { return };
+    for address in [&draft.upstream, &draft.sandbox].into_iter().flatten() {
+        if let Err(error) = keytoll_gateway::check_upstream_url(address) {
+            change.details.push(format!("calls will fail: {error}"));
+        }
+    }
 }
 
 fn read_text(file: &Path) -> Result<String> {
@@ -50,7 +64,8 @@ fn read_text(file: &Path) -> Result<String> {
 
 fn describe(changes: &[Change], dry_run: bool) -> String {
     let mut text = String::new();
-    for change in changes.iter().filter(|change| change.action != Action::Unchanged) {
+    let told = |change: &&Change| change.action != Action::Unchanged || !change.details.is_empty();
+    for change in changes.iter().filter(told) {
         let _ = writeln!(text, "{} {}: {}", kind(change.kind), change.id, action(change.action));
         for detail in &change.details {
             let _ = writeln!(text, "    {detail}");
@@ -114,7 +129,10 @@ async fn import(
     let refused = |list: Vec<_>| faults(&format!("{spec} was not imported as `{id}`:"), &list);
     let draft = request.read().map_err(refused)?;
     match products::import(ctx, &Actor::cli(), &draft).await {
-        Ok(change) => Ok(change),
+        Ok(mut change) => {
+            warn_of_addresses(&draft, std::slice::from_mut(&mut change));
+            Ok(change)
+        }
         Err(ApplyError::Faults(list)) => Err(refused(list)),
         Err(error) => Err(error.into()),
     }
@@ -151,4 +169,31 @@ pub async fn subscribe(
     let made = subscriptions::create(ctx, &Actor::cli(), &new).await?;
     receipts::settle(ctx).await?;
     output.print(&made, || format!("Created subscription {} to {}.", made.id, made.plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_the_gateway_cannot_call_is_told() {
+        let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {}}"#;
+        let request = |upstream| ImportProduct {
+            id: "tracking",
+            spec: spec.to_vec(),
+            upstream: Some(upstream),
+            ..ImportProduct::default()
+        };
+        let told = |upstream| {
+            let id = "tracking".to_owned();
+            let action = Action::Created;
+            let mut change = Change { kind: Kind::Product, id, action, details: Vec::new() };
+            let draft = request(upstream).read().expect("a draft");
+            warn_of_addresses(&draft, std::slice::from_mut(&mut change));
+            change.details
+        };
+        assert_eq!(told("http://127.0.0.1:9000/t"), Vec::<String>::new());
+        let details = told("https://api.example.com");
+        assert!(details[0].starts_with("calls will fail: upstream"), "{details:?}");
+    }
 }
