@@ -11,6 +11,7 @@ use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 use keytoll_store::StoreError;
 use keytoll_store::feed::{FeedKind, feed_append};
+use keytoll_store::partner::partner_lock;
 use keytoll_store::plan::plan_latest;
 use keytoll_store::subscription::{
     subscription_by_id, subscription_cancel, subscription_count_running, subscription_insert,
@@ -95,6 +96,10 @@ pub async fn create(
     let slug = Slug::new(&new.plan).map_err(|_| unknown())?;
     let mut tx = ctx.store.write().await?;
     let plan = plan_latest(&mut tx, &slug).await?.ok_or_else(unknown)?;
+    // The lock comes before the count: of two purchases that see the last free place, one waits here.
+    if !partner_lock(&mut tx, partner).await? {
+        return Err(Denied::NotFound.into());
+    }
     if subscription_count_running(&mut tx, partner).await? >= RUNNING_PER_PARTNER {
         return Err(SubscribeError::TooMany);
     }
@@ -112,10 +117,7 @@ pub async fn create(
         started_at: now,
         ended_at: None,
     };
-    subscription_insert(&mut tx, &subscription).await.map_err(|error| {
-        let no_partner = error.is_conflict("foreign_key");
-        if no_partner { Denied::NotFound.into() } else { SubscribeError::Store(error) }
-    })?;
+    subscription_insert(&mut tx, &subscription).await?;
     finish(ctx, actor, tx, &subscription, "subscription.create").await?;
     Ok(view(&subscription, now))
 }

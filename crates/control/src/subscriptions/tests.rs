@@ -228,13 +228,21 @@ async fn a_cancelled_subscription_ends_once_and_now() {
 async fn running_subscriptions_are_bounded() {
     on_each_engine(async |db| {
         let shop = Shop::open(db).await;
-        for _ in 0..RUNNING_PER_PARTNER {
+        for _ in 3..RUNNING_PER_PARTNER {
             shop.buy(1, "open", NewAnchor::Calendar).await;
         }
-        let new =
-            NewSubscription { partner: None, plan: "open".into(), anchor: NewAnchor::Calendar };
-        let result = create(&shop.bench.ctx, &owner_of(1), &new).await;
-        assert!(matches!(result, Err(SubscribeError::TooMany)));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let ctx = shop.bench.ctx.clone();
+            let (partner, anchor) = (None, NewAnchor::Calendar);
+            let new = NewSubscription { partner, plan: "open".into(), anchor };
+            tasks.spawn(async move { create(&ctx, &owner_of(1), &new).await });
+        }
+        let outcomes = tasks.join_all().await;
+        let bought = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(bought, 3, "of twenty at once for the last three places");
+        let late = outcomes.into_iter().find_map(Result::err);
+        assert!(matches!(late, Some(SubscribeError::TooMany)), "{late:?}");
         shop.buy(2, "open", NewAnchor::Calendar).await;
     })
     .await;
