@@ -80,16 +80,20 @@ impl ProductRoute {
         }
     }
 
-    /// An encoded slash is part of its segment. Some servers decode it first: a path that would be another
-    /// operation for them is none for us, or a key could call what its plan and scopes leave out.
+    /// An encoded slash and what follows a semicolon are part of their segment. Some servers decode the one,
+    /// drop the other or merge slashes first: a path that would be another operation for them is none for us,
+    /// or a key could call what its plan and scopes leave out.
     pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_> {
         let found = self.find_as_written(method, path);
         let Found::Operation(operation) = found else { return found };
-        let Some(decoded) = slashes_decoded(path) else { return found };
-        match self.find_as_written(method, &decoded) {
-            Found::Operation(other) if !std::ptr::eq(operation, other) => Found::NoPath,
-            _ => found,
+        for reading in other_readings(path) {
+            if let Found::Operation(other) = self.find_as_written(method, &reading)
+                && !std::ptr::eq(operation, other)
+            {
+                return Found::NoPath;
+            }
         }
+        found
     }
 
     fn find_as_written(&self, method: &str, path: &str) -> Found<'_> {
@@ -112,13 +116,32 @@ impl ProductRoute {
     }
 }
 
-/// The path as a server reads it that decodes slashes first; absent when it is the same.
-fn slashes_decoded(path: &str) -> Option<String> {
-    if !path.contains("%2") {
-        return None;
+/// The path as servers read it that decode slashes, drop parameters of segments, or both; none for most paths.
+fn other_readings(path: &str) -> Vec<String> {
+    let slash = path.contains("%2F") || path.contains("%2f");
+    if !slash && !path.contains(';') {
+        return Vec::new();
     }
     let decoded = path.replace("%2F", "/").replace("%2f", "/");
-    (decoded != path).then_some(decoded)
+    [decoded.clone(), without_parameters(path), without_parameters(&decoded)]
+        .map(|reading| merge_slashes(&reading))
+        .into()
+}
+
+/// `/pens/7;a=1/locks` is `/pens/7/locks` for servers that know parameters of segments.
+fn without_parameters(path: &str) -> String {
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn merge_slashes(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
+        }
+    }
+    merged
 }
 
 /// Where a method and path lead.

@@ -45,12 +45,21 @@ fn an_encoded_slash_does_not_hide_another_operation() {
         path: "/pens/{id}".into(),
     }]);
     let world = setup.start();
-    for path in ["/zoo/pens/7%2Flocks", "/zoo/pens/7%2flocks"] {
+    for path in [
+        "/zoo/pens/7%2Flocks",
+        "/zoo/pens/7%2flocks",
+        "/zoo/pens/7%2F%2Flocks",
+        "/zoo/pens/;a%2Flocks",
+        "/zoo/pens/%2F",
+        "/zoo/pens/;x",
+        "/zoo/pens/%2F;x",
+    ] {
         let answer = world.get(path);
         assert_eq!((answer.status, answer.code()), (404, "no_such_operation".into()), "{path}");
     }
     assert_eq!(upstream.seen().len(), 0);
     assert_eq!(world.get("/zoo/pens/7%2Fkeys").status, 200);
+    assert_eq!(world.get("/zoo/pens/7;a=1").status, 200);
 }
 
 #[test]

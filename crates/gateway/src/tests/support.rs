@@ -321,6 +321,7 @@ fn operations() -> Vec<Operation> {
         operation("PUT", "/animals"),
         feed,
         herd,
+        operation("GET", "/pens"),
         operation("GET", "/pens/{id}"),
         operation("GET", "/pens/{id}/locks"),
     ]
