@@ -28,6 +28,7 @@ const KEY_NAME: &str = "Demo key (sample)";
 const TRAFFIC_KEY_NAME: &str = "Demo traffic (sample)";
 const PLAN: &str = "shipment-tracking-starter";
 const CATALOG: &str = include_str!("catalog.yaml");
+const SUBSCRIPTIONS_LOOKED_AT: u32 = 1_000;
 const SPEC: &[u8] = include_bytes!("shipment-tracking.yaml");
 /// The sample calls' share by operation, as (method, path, percent).
 const SHARES: [(&str, &str, u64); 4] = [
@@ -54,7 +55,7 @@ pub async fn prepare(ctx: &Ctx, upstream: &str) -> Result<Keys> {
     apply_catalog(&past, upstream).await?;
     create_staff(ctx).await?;
     let partner = partner(&past).await?;
-    let subscription = subscription(&past, partner).await?;
+    let subscription = subscription(ctx, &past, partner).await?;
     let (id, shown) = key(ctx, &past, partner, subscription, KEY_NAME).await?;
     let (_, traffic) = key(ctx, &past, partner, subscription, TRAFFIC_KEY_NAME).await?;
     let yesterday = now.day().plus(-1);
@@ -127,12 +128,15 @@ async fn partner(ctx: &Ctx) -> Result<PartnerId> {
     Ok(*partner)
 }
 
-async fn subscription(ctx: &Ctx, partner: PartnerId) -> Result<SubscriptionId> {
-    let page = PageRequest::default();
-    let found = subscriptions::list(ctx, &Actor::system(), Some(partner), page).await?;
-    if let Some(found) = found.iter().find(|subscription| subscription.plan.as_str() == PLAN) {
-        return Ok(found.id);
+/// The first one is dated back; when somebody has cancelled it in the portal, the next begins now.
+async fn subscription(ctx: &Ctx, past: &Ctx, partner: PartnerId) -> Result<SubscriptionId> {
+    let page = PageRequest { cursor: None, limit: SUBSCRIPTIONS_LOOKED_AT };
+    let mut found = subscriptions::list(ctx, &Actor::system(), Some(partner), page).await?;
+    found.retain(|subscription| subscription.plan.as_str() == PLAN);
+    if let Some(running) = found.iter().find(|subscription| subscription.ended_at.is_none()) {
+        return Ok(running.id);
     }
+    let ctx = if found.is_empty() { past } else { ctx };
     let anchor = NewAnchor::Calendar;
     let new = NewSubscription { partner: Some(partner), plan: PLAN.to_owned(), anchor };
     Ok(subscriptions::create(ctx, &Actor::system(), &new).await?.id)
@@ -148,7 +152,9 @@ async fn key(
 ) -> Result<(KeyId, PlainKey)> {
     let actor = Actor::system();
     let found = keys::list(ctx, &actor, Some(partner), PageRequest::default()).await?;
-    let active = |key: &&keys::KeyView| key.name == name && key.status == KeyStatus::Active;
+    let active = |key: &&keys::KeyView| {
+        key.name == name && key.subscription == subscription && key.status == KeyStatus::Active
+    };
     if let Some(key) = found.iter().find(active) {
         let options = RollOptions { name: RollName::Keep, grace_secs: 0 };
         let rolled = keys::roll(ctx, &actor, key.id, options).await?;
@@ -225,4 +231,36 @@ fn sample_calls(day: i32) -> u64 {
     let weekday = (day + 3).rem_euclid(7);
     let base = if weekday < 5 { 260 } else { 90 };
     base + u64::from((day.unsigned_abs().wrapping_mul(2_654_435_761)) >> 26)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::wiring::FeedWake;
+
+    /// Visitors of a demo try its buttons.
+    #[tokio::test]
+    async fn a_cancelled_subscription_does_not_keep_the_demo_from_starting() {
+        let name = format!("keytoll-demo-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let config = Config {
+            data_dir: folder.clone(),
+            storage_url: format!("sqlite:{}", folder.join("keytoll.db").display()),
+            ..crate::config::built_in().unwrap()
+        };
+        let ctx = crate::context::open(&config, Arc::new(FeedWake::default())).await.unwrap();
+        let upstream = "http://127.0.0.1:9000";
+        prepare(&ctx, upstream).await.unwrap();
+        let page = PageRequest::default();
+        let bought = subscriptions::list(&ctx, &Actor::system(), None, page).await.unwrap();
+        subscriptions::cancel(&ctx, &Actor::system(), bought[0].id).await.unwrap();
+        for _ in 0..2 {
+            prepare(&ctx, upstream).await.unwrap();
+        }
+        let bought = subscriptions::list(&ctx, &Actor::system(), None, page).await.unwrap();
+        assert_eq!(bought.len(), 2);
+        ctx.store.close().await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
