@@ -8,12 +8,12 @@ use keytoll_control::{Ctx, Entropy, Settings, Wake};
 use keytoll_store::Db;
 
 use crate::config::Config;
+use crate::lock;
 use crate::wiring::{SystemClock, SystemEntropy};
 
 /// Opens (and creates and migrates) the store.
 pub async fn open(config: &Config, wake: Arc<dyn Wake>) -> Result<Ctx> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("cannot create the data folder {}", config.data_dir.display()))?;
+    lock::create_folder(&config.data_dir)?;
     let store =
         Db::connect(&config.storage_url).await.context("cannot open the store (storage.url)")?;
     let settings = Settings {

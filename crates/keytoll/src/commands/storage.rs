@@ -150,11 +150,11 @@ pub fn doctor(loaded: &Loaded, output: Output) -> Result<ExitCode> {
 fn data_folder(config: &Config) -> Check {
     let folder = &config.data_dir;
     let probe = folder.join(format!("doctor-{}", std::process::id()));
-    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"x"));
+    let tried = lock::create_folder(folder).and_then(|()| Ok(std::fs::write(&probe, b"x")?));
     let _ = std::fs::remove_file(&probe);
     let detail = match &tried {
         Ok(()) => format!("{} can be written", folder.display()),
-        Err(error) => format!("{}: {error}", folder.display()),
+        Err(error) => format!("{}: {error:#}", folder.display()),
     };
     Check { name: "data_dir", ok: tried.is_ok(), detail }
 }
