@@ -37,6 +37,22 @@ fn restore_twice_keeps_both_replaced_databases() {
 }
 
 #[test]
+fn restore_clears_what_an_interrupted_one_left() {
+    let folder = Scratch::new();
+    let path = folder.path();
+    partner(path, "Kept");
+    run_in(path, &["backup", "one.db"], "").ok();
+    for suffix in ["check", "check-wal", "check-journal", "incoming"] {
+        folder.write(&format!("keytoll-data/keytoll.db.{suffix}"), "left over");
+    }
+    run_in(path, &["restore", "one.db"], "").ok();
+    assert_eq!(partners(path), 1);
+    for suffix in ["check", "check-wal", "check-journal", "incoming"] {
+        assert!(!path.join(format!("keytoll-data/keytoll.db.{suffix}")).exists(), "{suffix}");
+    }
+}
+
+#[test]
 fn data_and_backups_are_closed_to_other_users() {
     let folder = Scratch::new();
     let path = folder.path();

@@ -53,6 +53,7 @@ pub fn restore(loaded: &Loaded, file: &Path, output: Output) -> Result<()> {
         .and_then(|_| std::fs::File::open(&incoming)?.sync_all())
         .with_context(|| format!("cannot copy {} to {}", file.display(), incoming.display()))?;
     let old = unused(&database, "before-restore")?;
+    fold_wal(&database)?;
     for suffix in ["-wal", "-shm"] {
         let side = PathBuf::from(format!("{}{suffix}", database.display()));
         if side.exists() {
@@ -60,13 +61,28 @@ pub fn restore(loaded: &Loaded, file: &Path, output: Output) -> Result<()> {
         }
     }
     if database.exists() {
-        std::fs::rename(&database, &old)?;
+        // A second name, so that there is a database at every instant: an absent one would be made anew.
+        std::fs::hard_link(&database, &old).or_else(|_| std::fs::rename(&database, &old))?;
     }
     std::fs::rename(&incoming, &database)?;
     let document = json!({ "restored": file, "previous": old });
     output.print(&document, || {
         format!("Restored {}; the previous database is {}.", file.display(), old.display())
     })
+}
+
+/// Closing the last connection folds the WAL into the file, which then is whole by itself. A damaged database
+/// is kept with its WAL as it is.
+fn fold_wal(database: &Path) -> Result<()> {
+    if database.exists() {
+        let url = format!("sqlite:{}", database.display());
+        runtime()?.block_on(async {
+            if let Ok(store) = Db::connect(&url).await {
+                store.close().await;
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Opens a copy of the backup: what is no Keytoll database, or a damaged one, is refused here.
@@ -80,6 +96,8 @@ fn check_backup(file: &Path, probe: &Path) -> Result<()> {
     if &bytes != b"SQLite format 3\0" {
         bail!("{} is not a SQLite database", file.display());
     }
+    // What an interrupted check has left would be taken for a part of this copy.
+    remove_database(probe);
     std::fs::copy(file, probe).with_context(|| format!("cannot write {}", probe.display()))?;
     let checked = runtime()?.block_on(async {
         let store = Db::connect(&format!("sqlite:{}", probe.display())).await?;
@@ -87,15 +105,19 @@ fn check_backup(file: &Path, probe: &Path) -> Result<()> {
         store.close().await;
         sound
     });
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", probe.display()));
-    }
+    remove_database(probe);
     match checked {
         Ok(true) => Ok(()),
         Ok(false) => bail!("{} is damaged: SQLite's integrity check fails", file.display()),
         Err(error) => {
             Err(error).with_context(|| format!("{} is no Keytoll database", file.display()))
         }
+    }
+}
+
+fn remove_database(file: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
     }
 }
 
