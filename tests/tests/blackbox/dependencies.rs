@@ -18,11 +18,12 @@ const MAP: [(&str, &[&str]); 7] = [
     ("keytoll", &["domain", "apispec", "store", "gateway", "control", "portal"]),
 ];
 
-/// Libraries that only one layer may use, because that layer is their reason to exist.
+/// Libraries that only these layers may use, because those are their reason to exist.
 const RESERVED: [(&str, &[&str]); 6] = [
     ("sqlx", &["store"]),
     ("maud", &["portal"]),
-    ("hyper", &["gateway"]),
+    // The two that listen; no other speaks HTTP by itself.
+    ("hyper", &["gateway", "portal"]),
     ("memmap2", &["gateway"]),
     ("anyhow", &["keytoll"]),
     ("clap", &["keytoll"]),
