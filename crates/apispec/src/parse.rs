@@ -17,6 +17,8 @@ use crate::limits::{
 use crate::pointer;
 
 /// Duplicate names kept for diagnostics.
+/// What the YAML reader calls an alias inside of its own anchor.
+const SELF_ALIAS: &str = "recursive references require weak recursion types";
 const MAX_DUPLICATES: usize = 100;
 
 pub(crate) struct Parsed {
@@ -178,6 +180,10 @@ impl Build {
             Some(why) => SpecError::TooComplex { message: why.to_owned(), place },
             None if message.contains("recursion limit") => {
                 SpecError::TooComplex { message: "nested too deeply".to_owned(), place }
+            }
+            None if message.starts_with(SELF_ALIAS) => {
+                let message = message.replacen(SELF_ALIAS, "an alias holds itself", 1);
+                SpecError::TooComplex { message, place }
             }
             None => SpecError::Syntax { format, message, place },
         }
