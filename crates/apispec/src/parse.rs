@@ -16,9 +16,9 @@ use crate::limits::{
 };
 use crate::pointer;
 
-/// Duplicate names kept for diagnostics.
 /// What the YAML reader calls an alias inside of its own anchor.
 const SELF_ALIAS: &str = "recursive references require weak recursion types";
+/// Duplicate names kept for diagnostics.
 const MAX_DUPLICATES: usize = 100;
 
 pub(crate) struct Parsed {
