@@ -54,8 +54,9 @@ impl Db {
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)?;
             // The pool would retry a refused connection until its time is up and then say only that.
-            PgConnection::connect_with(&options)
-                .await
+            let connected = tokio::time::timeout(WAIT, PgConnection::connect_with(&options)).await;
+            connected
+                .map_err(|_| StoreError::Unavailable("PostgreSQL does not answer".into()))?
                 .map_err(|error| unavailable(&error))?
                 .close()
                 .await?;

@@ -270,3 +270,12 @@ async fn write_works_again_when_a_full_disk_has_space() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn connect_gives_up_on_a_server_that_says_nothing() {
+    // The kernel accepts the connection; nobody ever reads from it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://keytoll@{}/keytoll", silent.local_addr().unwrap());
+    let error = Db::connect(&url).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("does not answer")));
+}
