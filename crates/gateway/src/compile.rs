@@ -11,7 +11,6 @@ use keytoll_domain::ids::{PlanSlug, ProductId};
 use keytoll_domain::key::Key;
 use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
 use keytoll_domain::subscription::Subscription;
-use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{Token, TokenRole};
 
 use crate::cells::LazyCell;
@@ -71,7 +70,7 @@ impl Compiler {
         }
     }
 
-    pub(crate) fn load(&mut self, snapshot: Snapshot, now: Timestamp) {
+    pub(crate) fn load(&mut self, snapshot: Snapshot) {
         for product in snapshot.products {
             self.product(product);
         }
@@ -82,7 +81,7 @@ impl Compiler {
             self.subscription(subscription);
         }
         for key in snapshot.keys {
-            self.key(key, now);
+            self.key(key);
         }
         for token in &snapshot.tokens {
             self.token(token);
@@ -91,7 +90,7 @@ impl Compiler {
     }
 
     /// Takes one change. Routes become visible with [`Self::publish`], everything else at once.
-    pub(crate) fn apply(&mut self, change: Changed, now: Timestamp) {
+    pub(crate) fn apply(&mut self, change: Changed) {
         match change {
             Changed::Product(product) => self.product(*product),
             Changed::Plan(plan) => self.plan(*plan),
@@ -100,7 +99,7 @@ impl Compiler {
                 self.publish();
                 self.subscription(&subscription);
             }
-            Changed::Key(key) => self.key(*key, now),
+            Changed::Key(key) => self.key(*key),
             Changed::Token(token) => self.token(&token),
         }
     }
@@ -156,8 +155,9 @@ impl Compiler {
         self.tables.keys.subscription(subscription.id).state.store(Arc::new(state));
     }
 
-    fn key(&mut self, key: Key, now: Timestamp) {
-        if key.revoked_at.is_some_and(|at| at <= now) {
+    /// A revoked key goes at once: this node's clock may be behind the one that revoked it.
+    fn key(&mut self, key: Key) {
+        if key.revoked_at.is_some() {
             self.tables.keys.remove(key.id);
             return;
         }
@@ -175,7 +175,6 @@ impl Compiler {
             limit_per_minute: key.rate_limit_per_minute,
             allowed_ips: key.allowed_ips.into(),
             expires_at: key.expires_at,
-            revoked_at: key.revoked_at,
             cell: known.map_or_else(|| Arc::new(LazyCell::default()), |known| known.cell.clone()),
         };
         self.tables.keys.put(key.hash, record);

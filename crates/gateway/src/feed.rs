@@ -63,9 +63,8 @@ async fn catch_up(
         let applied = shared.applied.load(Ordering::Acquire);
         let changes = source.changes(applied, PAGE).await?;
         let Some(last) = changes.last().map(|change| change.sequence) else { return Ok(()) };
-        let now = shared.now();
         for change in changes {
-            compiler.apply(change.record, now);
+            compiler.apply(change.record);
         }
         compiler.publish();
         shared.applied.store(last, Ordering::Release);

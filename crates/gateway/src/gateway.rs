@@ -110,7 +110,7 @@ fn start_here(
     let mut compiler = Compiler::new(tables.clone());
     let now = clock();
     let (sequence, periods) = (snapshot.sequence, snapshot.periods.clone());
-    compiler.load(snapshot, now);
+    compiler.load(snapshot);
     rebuild::periods(&tables.keys, &periods);
     rebuild::periods(&tables.keys, &opened.unfolded);
     let since = now.plus_micros(-MICROS_PER_DAY);
@@ -140,7 +140,8 @@ fn start_here(
     let address =
         listeners[0].local_addr().map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(0);
-    runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
+    let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
+    runtime.spawn(watch_feed(shared.clone(), following));
     let mut writers = opened.writers;
     let spare = writers.pop().expect("one writer more than workers was asked for");
     let journal = Arc::new(Mutex::new(Some(Arc::new(opened.journal))));
@@ -170,6 +171,14 @@ fn start_here(
 
 fn is_plain_url(url: &str) -> bool {
     url.bytes().all(|byte| (0x21..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\')
+}
+
+/// A node that no longer hears of revocations must not get calls: it says so where load balancers ask.
+async fn watch_feed(shared: Arc<Shared>, following: tokio::task::JoinHandle<()>) {
+    if following.await.is_err_and(|error| error.is_panic()) {
+        tracing::error!("the feed of changes ended in a panic; this node is not ready: restart it");
+        shared.draining.store(true, Ordering::Relaxed);
+    }
 }
 
 fn open_journal(
@@ -286,6 +295,7 @@ impl Handle {
         let workers = std::mem::take(&mut self.workers);
         let Some(runtime) = self.runtime.take() else { return false };
         let stop = self.stop.clone();
+        let shared = self.shared.clone();
         let journal = self.journal.clone();
         let ending = std::thread::spawn(move || {
             let (threads, ends): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
@@ -305,6 +315,9 @@ impl Handle {
             }
             let journal = journal.lock().unwrap_or_else(PoisonError::into_inner).take();
             let settled = journal.is_some_and(|journal| journal.settle(deadline));
+            if let Some(log) = &shared.log {
+                log.flush(deadline);
+            }
             runtime.shutdown_background();
             settled
         });

@@ -64,8 +64,6 @@ pub(crate) struct KeyRecord {
     pub limit_per_minute: Option<u64>,
     pub allowed_ips: Box<[IpNet]>,
     pub expires_at: Option<Timestamp>,
-    /// May lie in the future while a rolled key's grace period runs.
-    pub revoked_at: Option<Timestamp>,
     pub cell: Arc<LazyCell>,
 }
 
@@ -162,7 +160,7 @@ impl KeyRecord {
     pub(crate) fn facts<'r>(&'r self, state: &SubscriptionState, now: Timestamp) -> KeyFacts<'r> {
         let ended = state.ended_at.is_some_and(|end| end <= now);
         KeyFacts {
-            dead: self.disabled || self.revoked_at.is_some_and(|at| at <= now),
+            dead: self.disabled,
             expires_at: self.expires_at,
             subscription: if ended { SubscriptionStatus::Cancelled } else { state.status },
             allowed_ips: &self.allowed_ips,

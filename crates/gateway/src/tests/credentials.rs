@@ -134,8 +134,8 @@ fn access_log_never_holds_a_key() {
     world.call("GET /elsewhere?api_key=secret-of-alice", "");
     world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(5));
     drop(world);
-    let lines = std::iter::repeat_with(|| std::fs::read_to_string(&path).unwrap());
-    let log = lines.take(10_000).find(|log| log.lines().count() == 3).expect("three lines");
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(log.lines().count(), 3, "{log}");
     assert!(!log.contains("secret") && !log.contains("wrong"), "{log}");
     let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["path"], &first["status"]), (&"/zoo/animals".into(), &200.into()));
