@@ -74,6 +74,14 @@ impl Server {
             .public_url
             .parse()
             .with_context(|| format!("portal.public_url {}", config.public_url))?;
+        if config.portal_listen.ip().is_unspecified()
+            && config.public_url == format!("http://{}", config.portal_listen)
+        {
+            tracing::warn!(
+                "portal.public_url is not set: forms sent from other machines will be refused; \
+                 set it to the address that people type"
+            );
+        }
         let portal = Portal::new(self.ctx.clone(), public_url, &config.gateway_url);
         let router = keytoll_portal::router(portal);
         let stop = self.stop_signal();
