@@ -50,12 +50,13 @@ pub enum StartError {
 /// Taken out when the gateway stops.
 type SharedJournal = Arc<Mutex<Option<Arc<Journal>>>>;
 
-/// A running gateway.
+/// A gateway that is bound, or running.
 pub struct Handle {
     address: SocketAddr,
     shared: Arc<Shared>,
     journal: SharedJournal,
     verifier: Verifier,
+    open: watch::Sender<bool>,
     stop: watch::Sender<u8>,
     workers: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
     runtime: Option<Runtime>,
@@ -68,10 +69,23 @@ pub struct Verifier {
     own: Arc<Mutex<(Writer, RequestIds)>>,
 }
 
-/// Starts serving. Blocks while records are read and counters are rebuilt; the listener opens last.
+/// Starts serving: [`bind`], then [`Handle::open`].
+pub fn start(
+    options: Options,
+    source: Arc<dyn KeySource>,
+    sink: Arc<dyn UsageSink>,
+    clock: Clock,
+) -> Result<Handle, StartError> {
+    let handle = bind(options, source, sink, clock)?;
+    handle.open();
+    Ok(handle)
+}
+
+/// Makes everything ready and takes the address, so that only [`Handle::open`] is left and cannot fail; until
+/// then connections wait. Blocks while records are read and counters are rebuilt.
 ///
 /// The ports are driven by a runtime of the gateway's own, apart from the cores.
-pub fn start(
+pub fn bind(
     options: Options,
     source: Arc<dyn KeySource>,
     sink: Arc<dyn UsageSink>,
@@ -80,7 +94,7 @@ pub fn start(
     // A thread of its own, so that a caller inside a runtime may start a gateway too.
     let starting = std::thread::Builder::new()
         .name("gateway-start".into())
-        .spawn(move || start_here(options, source, sink, clock))
+        .spawn(move || bind_here(options, source, sink, clock))
         .map_err(StartError::Threads)?;
     match starting.join() {
         Ok(started) => started,
@@ -88,7 +102,7 @@ pub fn start(
     }
 }
 
-fn start_here(
+fn bind_here(
     mut options: Options,
     source: Arc<dyn KeySource>,
     sink: Arc<dyn UsageSink>,
@@ -140,6 +154,7 @@ fn start_here(
     let address =
         listeners[0].local_addr().map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(0);
+    let (open, opening) = watch::channel(false);
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
     runtime.spawn(watch_feed(shared.clone(), following));
     let mut writers = opened.writers;
@@ -147,11 +162,12 @@ fn start_here(
     let journal = Arc::new(Mutex::new(Some(Arc::new(opened.journal))));
     let mut threads = Vec::with_capacity(workers);
     for (index, (listener, writer)) in listeners.into_iter().zip(writers).enumerate() {
-        let (shared, journal, stopped) = (shared.clone(), journal.clone(), stopped.clone());
+        let (shared, journal) = (shared.clone(), journal.clone());
+        let signals = Signals { open: opening.clone(), stop: stopped.clone() };
         let (ended, end) = oneshot::channel();
         let thread =
             std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-                work(shared, &journal, writer, listener, stopped);
+                work(shared, &journal, writer, listener, signals);
                 let _ = ended.send(());
             });
         threads.push((thread.map_err(StartError::Threads)?, end));
@@ -163,6 +179,7 @@ fn start_here(
         shared,
         journal,
         verifier,
+        open,
         stop,
         workers: threads,
         runtime: Some(runtime),
@@ -201,13 +218,19 @@ fn open_journal(
     Ok(Journal::open(&of_journal, sink, runtime.handle().clone())?)
 }
 
+/// What a core is told.
+struct Signals {
+    open: watch::Receiver<bool>,
+    stop: watch::Receiver<u8>,
+}
+
 /// One core: its event loop, until it is told to stop.
 fn work(
     shared: Arc<Shared>,
     journal: &SharedJournal,
     writer: Writer,
     listener: std::net::TcpListener,
-    mut stopped: watch::Receiver<u8>,
+    mut signals: Signals,
 ) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = match runtime {
@@ -226,14 +249,20 @@ fn work(
                 keep_house(&keeping, &kept);
             }
         });
-        let serving = listener::serve(core.clone(), listener, stopped.clone());
+        let stopped = signals.stop.clone();
+        let serving = async {
+            match signals.open.wait_for(|open| *open).await {
+                Ok(_) => listener::serve(core.clone(), listener, stopped).await,
+                Err(_never_opened) => Ok(()),
+            }
+        };
         tokio::select! {
             served = serving => {
                 if let Err(error) = served {
                     tracing::error!(%error, "a core cannot listen");
                 }
             }
-            _ = stopped.wait_for(|signal| *signal == KILL) => {}
+            _ = signals.stop.wait_for(|signal| *signal == KILL) => {}
         }
         keep_house(&core, journal);
     });
@@ -252,6 +281,11 @@ fn keep_house(core: &Core, journal: &Mutex<Option<Arc<Journal>>>) {
 }
 
 impl Handle {
+    /// Lets the connections in that wait, and all that follow.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
     /// The address that is really listened on.
     pub fn addr(&self) -> SocketAddr {
         self.address

@@ -34,7 +34,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use gateway::{Handle, StartError, Verifier, start};
+pub use gateway::{Handle, StartError, Verifier, bind, start};
 pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options};
 pub use route::RESERVED_PRODUCT_IDS;
 pub use upstream::{UpstreamUrlError, check_upstream_url};

@@ -41,12 +41,14 @@ async fn serve(arguments: &Demo) -> Result<ExitCode> {
     let server = server::start(&config, Role::All, prepare).await?;
     let keys = seeded.into_inner().context("the demo's data was not prepared")?;
     output::line(&welcome(arguments, &server, &keys))?;
+    let stop = server::stop_asked()?;
+    server.open_gateway();
     let traffic = (!arguments.no_traffic)
         .then(|| {
             server.gateway_addr.map(|to| tokio::spawn(traffic::run(reachable(to), keys.traffic)))
         })
         .flatten();
-    server::stop_asked().await?;
+    stop.await;
     if let Some(traffic) = traffic {
         traffic.abort();
     }

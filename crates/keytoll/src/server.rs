@@ -37,7 +37,8 @@ pub struct Server {
 }
 
 /// Opens the store, then the portal, then (unless the role leaves it out) the gateway.
-/// `prepare` runs when the store is open and nothing listens yet.
+/// `prepare` runs when the store is open and nothing listens yet. The gateway waits for
+/// [`Server::open_gateway`], so that who reaches it finds all the rest done, start-up lines included.
 pub async fn start<F>(config: &Config, role: Role, prepare: impl FnOnce(Ctx) -> F) -> Result<Server>
 where
     F: Future<Output = Result<()>>,
@@ -60,7 +61,7 @@ where
         server.open_portal(config).await?;
     }
     if role != Role::Control {
-        server.open_gateway(config, wake).await?;
+        server.bind_gateway(config, wake).await?;
         server.open_metrics(config).await?;
     }
     Ok(server)
@@ -93,7 +94,7 @@ impl Server {
         Ok(())
     }
 
-    async fn open_gateway(&mut self, config: &Config, wake: FeedWake) -> Result<()> {
+    async fn bind_gateway(&mut self, config: &Config, wake: FeedWake) -> Result<()> {
         let node = context::node_name(&config.data_dir.join("journal"))?;
         let ports = Arc::new(StorePorts {
             ctx: self.ctx.clone(),
@@ -104,7 +105,7 @@ impl Server {
         let options = gateway_options(config, &node);
         let clock = Arc::new(|| SystemClock.now());
         let started = tokio::task::spawn_blocking(move || {
-            keytoll_gateway::start(options, ports.clone(), ports, clock)
+            keytoll_gateway::bind(options, ports.clone(), ports, clock)
         });
         let handle = match started.await? {
             Err(StartError::Listen { address, source }) => {
@@ -141,6 +142,13 @@ impl Server {
         let mut stopping = self.stopping.subscribe();
         async move {
             let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    /// Lets calls in; until now they waited.
+    pub fn open_gateway(&self) {
+        if let Some(gateway) = &self.gateway {
+            gateway.open();
         }
     }
 
@@ -214,23 +222,25 @@ fn taken(address: SocketAddr, key: &str) -> String {
     )
 }
 
-/// Returns at the first SIGINT or SIGTERM. A second one ends the process at once.
-pub async fn stop_asked() -> Result<()> {
+/// Notices signals from now on; what it returns ends at the first SIGINT or SIGTERM. A second one ends the
+/// process at once.
+pub fn stop_asked() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tokio::spawn(async move {
+    Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        std::process::exit(130);
-    });
-    Ok(())
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
 }
 
 /// Program messages of this level and above go to standard error, unless `KEYTOLL_LOG` says otherwise.

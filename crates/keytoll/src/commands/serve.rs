@@ -20,7 +20,9 @@ pub fn run(loaded: &Loaded, role: Role) -> Result<ExitCode> {
         if let Some(address) = server.gateway_addr {
             output::line(&place("gateway", &loaded.config.gateway_url, address))?;
         }
-        server::stop_asked().await?;
+        let stop = server::stop_asked()?;
+        server.open_gateway();
+        stop.await;
         tracing::info!("stopping: no new calls, those in flight may end");
         server.stop().await?;
         Ok(ExitCode::SUCCESS)
