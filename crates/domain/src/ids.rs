@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 
 /// Longest slug accepted.
 pub const SLUG_MAX_LEN: usize = 63;
+/// First path segments that the listeners use themselves, so that no product may have them as its id.
+pub const RESERVED_PRODUCT_IDS: [&str; 8] =
+    ["v1", "v2", "api", "unkey", "healthz", "readyz", "metrics", "assets"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of the form {prefix}_… with 32 hexadecimal digits")]

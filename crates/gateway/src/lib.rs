@@ -36,6 +36,5 @@ mod tests;
 
 pub use gateway::{Handle, StartError, Verifier, bind, start};
 pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options};
-pub use route::RESERVED_PRODUCT_IDS;
 pub use upstream::{UpstreamUrlError, check_upstream_url};
 pub use verify::{KeyRef, Question, Verdict};

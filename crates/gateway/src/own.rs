@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Incoming;
-use keytoll_domain::ids::KeyId;
+use keytoll_domain::ids::{KeyId, RESERVED_PRODUCT_IDS};
 use keytoll_domain::refusal::Refusal;
 
 use crate::access_log::Line;
@@ -21,7 +21,7 @@ use crate::{auth, usage, verify};
 /// Whether a path belongs to the gateway itself. No product has such an id.
 pub(crate) fn is_own(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
-    crate::route::RESERVED_PRODUCT_IDS.contains(&first)
+    RESERVED_PRODUCT_IDS.contains(&first)
 }
 
 pub(crate) async fn serve(

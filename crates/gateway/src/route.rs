@@ -13,10 +13,6 @@ use crate::bits::BitSet;
 use crate::credential::KeyFrom;
 use crate::upstream::Upstream;
 
-/// Product ids that would hide the gateway's own paths.
-pub const RESERVED_PRODUCT_IDS: [&str; 8] =
-    ["v1", "v2", "api", "unkey", "healthz", "readyz", "metrics", "assets"];
-
 /// All products by the first segment of the path.
 #[derive(Default)]
 pub(crate) struct Routes {

@@ -170,7 +170,9 @@ impl Server {
                     "some calls are not in the store yet; the next start brings them in"
                 );
             }
-            keytoll_control::feed::left(&self.ctx, &node).await?;
+            if let Err(error) = keytoll_control::feed::left(&self.ctx, &node).await {
+                tracing::warn!(%error, "the store still lists this node for some seconds");
+            }
         }
         let _ = self.stopping.send(true);
         for task in self.tasks.drain(..) {

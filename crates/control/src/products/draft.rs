@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use keytoll_apispec::{Document, Loader, SpecError};
 use keytoll_domain::catalog::{Category, ProductSettings, ProductStatus};
-use keytoll_domain::ids::{ProductId, Slug};
+use keytoll_domain::ids::{ProductId, RESERVED_PRODUCT_IDS, Slug};
 use keytoll_domain::key::KeyHash;
 use keytoll_domain::key_format::{GROUPED_LEN_MIN, Grouping};
 use keytoll_domain::scope;
@@ -16,9 +16,6 @@ use keytoll_store::product::StoredFile;
 
 use super::limits;
 use crate::fault::{Fault, Place, escape};
-
-/// Names that the listeners use themselves (first path segments).
-const RESERVED: [&str; 8] = ["v1", "v2", "api", "unkey", "healthz", "readyz", "metrics", "assets"];
 
 /// What a product shall be. Members that are `None` come from the document, or stay as they are.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ pub struct SpecSource {
 /// A product's id: a slug that no listener uses itself.
 pub fn product_id(text: &str) -> Result<ProductId, String> {
     let id = Slug::new(text).map_err(|error| error.to_string())?;
-    if RESERVED.contains(&id.as_str()) {
+    if RESERVED_PRODUCT_IDS.contains(&id.as_str()) {
         return Err(format!("{id} is reserved"));
     }
     Ok(id)
