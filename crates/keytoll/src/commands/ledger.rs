@@ -206,6 +206,9 @@ pub async fn verify(ctx: &Ctx, config: &Config, output: Output) -> Result<ExitCo
             stored.by_day.0, stored.by_day.1, stored.by_period.0, stored.by_period.1
         ));
     }
+    for chain in ledger::verify_chain(ctx, &Actor::cli()).await? {
+        problems.extend(chain.breaks.iter().map(|text| format!("node {}: {text}", chain.node)));
+    }
     let dir = config.data_dir.join("journal");
     let mut document = json!({
         "stored_seals": stored.seals.len(),
