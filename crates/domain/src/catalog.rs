@@ -1,7 +1,5 @@
 //! Products and plans: what is for sale and on which terms.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -9,6 +7,18 @@ use crate::ids::{PlanSlug, ProductId};
 use crate::key_format::{Grouping, KeyFormat};
 use crate::rating::PlanPrice;
 use crate::time::Timestamp;
+
+mod policy;
+mod product;
+
+pub use policy::{
+    Cors, Deprecation, Ejection, HeaderRules, HealthCheck, Maintenance, Retries, Target,
+    UpstreamHttp, UpstreamOptions, UpstreamTls, Validation, bounds,
+};
+pub use product::{
+    Bill, Category, ErrorTexts, KeySource, Operation, OperationSettings, Product, ProductSettings,
+    ProductStatus, ProductVersion, VersionBy, Versioning,
+};
 
 /// Largest window limit, in units.
 pub const RATE_MAX: u64 = 10_000_000_000;
@@ -18,149 +28,6 @@ pub const KEY_RATE_MAX: u64 = 1_000_000_000;
 pub const QUOTA_MAX: u64 = 1_000_000_000_000_000;
 /// Largest number of units one call may cost.
 pub const UNITS_PER_CALL_MAX: u64 = 1_000_000_000;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProductStatus {
-    #[default]
-    Active,
-    Beta,
-    Deprecated,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Category {
-    Logistics,
-    Payments,
-    Data,
-    Communication,
-    Analytics,
-}
-
-/// Where a key may be in a request; the product lists them in the order they are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeySource {
-    /// `Authorization: Bearer KEY`
-    Bearer,
-    /// The product's key header, `X-API-Key` unless it says otherwise.
-    Header,
-    /// The query parameter `api_key`.
-    Query,
-}
-
-/// Which texts stand in the `error` member of refusals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorTexts {
-    #[default]
-    Standard,
-    DocumentA,
-    DocumentB,
-}
-
-/// Which answers of the upstream are charged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bill {
-    #[default]
-    All,
-    /// Only 2xx answers.
-    Success,
-}
-
-/// What the provider decides about a product beside its OpenAPI document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProductSettings {
-    /// Empty = a product without keys: no decision, no limits, no ledger.
-    pub key_from: Vec<KeySource>,
-    pub key_header: String,
-    pub forward_key: bool,
-    pub error_texts: ErrorTexts,
-    pub bill: Bill,
-    /// Scopes offered beside those the operations ask for.
-    pub scopes: Vec<String>,
-    /// By `METHOD /path`, as in the OpenAPI document.
-    pub operations: BTreeMap<String, OperationSettings>,
-    pub key_format: Option<KeyFormat>,
-    pub key_grouping: Option<Grouping>,
-    pub default_expiry_days: Option<u32>,
-    pub rotate_on_same_name: bool,
-}
-
-impl Default for ProductSettings {
-    fn default() -> Self {
-        Self {
-            key_from: vec![KeySource::Bearer, KeySource::Header],
-            key_header: "X-API-Key".into(),
-            forward_key: false,
-            error_texts: ErrorTexts::default(),
-            bill: Bill::default(),
-            scopes: Vec::new(),
-            operations: BTreeMap::new(),
-            key_format: None,
-            key_grouping: None,
-            default_expiry_days: None,
-            rotate_on_same_name: false,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OperationSettings {
-    /// `Some(vec![])` = none needed; `None` = what the document's `security` says, else the default.
-    pub scopes: Option<Vec<String>>,
-    pub units: Option<u64>,
-}
-
-/// An operation as the request path needs it: settings and document already folded together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
-    pub method: String,
-    /// Path template as in the document's `paths`.
-    pub path: String,
-    pub operation_id: Option<String>,
-    pub summary: String,
-    pub tags: Vec<String>,
-    pub deprecated: bool,
-    /// Alternatives, of which one must be held whole; empty = none needed.
-    pub scopes: Vec<Vec<String>>,
-    /// What one call costs, 1 unless said otherwise.
-    pub units: u64,
-}
-
-/// An API for sale. The OpenAPI document itself is kept beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Product {
-    pub id: ProductId,
-    pub name: String,
-    pub description: String,
-    pub version: String,
-    pub status: ProductStatus,
-    pub category: Option<Category>,
-    pub tags: Vec<String>,
-    /// Base URL of the live upstream; absent for a product that is only verified, never proxied.
-    pub upstream: Option<String>,
-    pub sandbox: Option<String>,
-    pub settings: ProductSettings,
-    pub operations: Vec<Operation>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-}
-
-impl Product {
-    /// Every scope a key of this product can hold, sorted: the catalogue's and the operations'.
-    pub fn scopes(&self) -> Vec<String> {
-        let mut all = self.settings.scopes.clone();
-        all.extend(self.operations.iter().flat_map(|op| op.scopes.iter().flatten().cloned()));
-        all.sort();
-        all.dedup();
-        all
-    }
-}
 
 /// The scope an operation needs when nobody says anything: `<product>:read` or `<product>:write`.
 pub fn default_scope(product: &ProductId, method: &str) -> String {
@@ -187,6 +54,17 @@ impl OperationKey {
         first.copy_from_slice(&digest[..8]);
         Self(i64::from_le_bytes(first))
     }
+
+    /// An operation of a further version: the path is `version ":" path`, which no path of a document can
+    /// be, for those begin with a slash. The default version's operations keep the key of [`Self::of`].
+    pub fn of_version(product: &ProductId, version: &str, method: &str, path: &str) -> Self {
+        Self::of(product, method, &version_path(version, path))
+    }
+}
+
+/// What the ledger calls a path of a further version: `2:/shipments/{id}`.
+pub fn version_path(version: &str, path: &str) -> String {
+    format!("{version}:{path}")
 }
 
 /// Units admitted per trailing window; absent = unlimited.
@@ -253,3 +131,6 @@ impl Plan {
         operations.iter().any(|operation| operation.allows(product, method, path))
     }
 }
+
+#[cfg(test)]
+mod tests;

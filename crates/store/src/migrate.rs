@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "catalogue", include_str!("../migrations/0010_catalogue.sql")),
     (11, "ledger", include_str!("../migrations/0011_ledger.sql")),
     (12, "invoices", include_str!("../migrations/0012_invoices.sql")),
+    (13, "product_versions", include_str!("../migrations/0013_product_versions.sql")),
 ];
 
 /// Brings the schema to the newest version; a no-op when it is there.

@@ -1,6 +1,6 @@
 //! Products, their OpenAPI documents and the names of their operations.
 
-use keytoll_domain::catalog::{OperationKey, Product};
+use keytoll_domain::catalog::{OperationKey, Product, version_path};
 use keytoll_domain::ids::ProductId;
 
 use crate::db::query::{Row, statements};
@@ -9,19 +9,23 @@ use crate::{Result, Tx};
 statements! { "products";
     LOCK = "UPDATE catalogue_head SET revision = revision + 1 WHERE one = 1";
     PUT = "INSERT INTO products (id, name, description, version, status, category, tags, upstream, sandbox, settings, \
-        operations, document_sha256, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+        operations, document_sha256, created_at, updated_at, targets, sandbox_targets, versions) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description, \
         version = excluded.version, status = excluded.status, category = excluded.category, tags = excluded.tags, \
         upstream = excluded.upstream, sandbox = excluded.sandbox, settings = excluded.settings, \
-        operations = excluded.operations, document_sha256 = excluded.document_sha256, updated_at = excluded.updated_at";
+        operations = excluded.operations, document_sha256 = excluded.document_sha256, updated_at = excluded.updated_at, \
+        targets = excluded.targets, sandbox_targets = excluded.sandbox_targets, versions = excluded.versions";
     BY_ID = "SELECT id, name, description, version, status, category, tags, upstream, sandbox, settings, operations, \
-        document_sha256, created_at, updated_at FROM products WHERE id = $1";
+        document_sha256, created_at, updated_at, targets, sandbox_targets, versions FROM products WHERE id = $1";
     PAGE = "SELECT id, name, description, version, status, category, tags, upstream, sandbox, settings, operations, \
-        document_sha256, created_at, updated_at FROM products WHERE id > $1 ORDER BY id LIMIT $2";
+        document_sha256, created_at, updated_at, targets, sandbox_targets, versions FROM products WHERE id > $1 ORDER BY id LIMIT $2";
     FILE_PUT = "INSERT INTO spec_files (product_id, path, bytes) VALUES ($1, $2, $3)";
     FILES_DROP = "DELETE FROM spec_files WHERE product_id = $1";
     FILES = "SELECT path, bytes FROM spec_files WHERE product_id = $1 ORDER BY path";
+    VERSION_FILE_PUT = "INSERT INTO version_files (product_id, version, path, bytes) VALUES ($1, $2, $3, $4)";
+    VERSION_FILES_DROP = "DELETE FROM version_files WHERE product_id = $1 AND version = $2";
+    VERSION_FILES = "SELECT path, bytes FROM version_files WHERE product_id = $1 AND version = $2 ORDER BY path";
     NAMES = "SELECT operation, product_id, method, path FROM operation_names ORDER BY product_id, path, method";
     NAME_PUT = "INSERT INTO operation_names (operation, product_id, method, path) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (operation) DO NOTHING";
@@ -65,6 +69,9 @@ pub async fn product_put(tx: &mut Tx, stored: &StoredProduct) -> Result<()> {
         .text_or_null(stored.document_sha256.as_ref())
         .time(product.created_at)
         .time(product.updated_at)
+        .json(&product.targets)?
+        .json(&product.sandbox_targets)?
+        .json(&product.versions)?
         .execute()
         .await?;
     Ok(())
@@ -100,8 +107,31 @@ pub async fn product_files_replace(
 
 /// The product's document: the main file first.
 pub async fn product_files(tx: &mut Tx, id: &ProductId) -> Result<Vec<StoredFile>> {
-    let read = |row: &Row| Ok(StoredFile { path: row.text("path")?, bytes: row.blob("bytes")? });
-    tx.query(FILES).text(id).all(read).await
+    tx.query(FILES).text(id).all(file).await
+}
+
+/// Replaces the document of a further version; with no files, only drops it.
+pub async fn version_files_replace(
+    tx: &mut Tx,
+    id: &ProductId,
+    version: &str,
+    files: &[StoredFile],
+) -> Result<()> {
+    tx.query(VERSION_FILES_DROP).text(id).text(version).execute().await?;
+    for file in files {
+        let put = tx.query(VERSION_FILE_PUT).text(id).text(version).text(&file.path);
+        put.blob(file.bytes.clone()).execute().await?;
+    }
+    Ok(())
+}
+
+/// The document of a further version: the main file first.
+pub async fn version_files(tx: &mut Tx, id: &ProductId, version: &str) -> Result<Vec<StoredFile>> {
+    tx.query(VERSION_FILES).text(id).text(version).all(file).await
+}
+
+fn file(row: &Row) -> Result<StoredFile> {
+    Ok(StoredFile { path: row.text("path")?, bytes: row.blob("bytes")? })
 }
 
 /// What an operation of the ledger is called; method and path are empty for calls of no known operation.
@@ -126,11 +156,18 @@ pub async fn operation_names(tx: &mut Tx) -> Result<Vec<OperationName>> {
     tx.query(NAMES).all(read).await
 }
 
-/// Adds the product's operations, and the product itself, to the dictionary of the ledger.
+/// Adds the product's operations, and the product itself, to the dictionary of the ledger. A path of a further
+/// version is named as its key is made: `2:/shipments/{id}`.
 pub async fn operation_names_put(tx: &mut Tx, product: &Product) -> Result<()> {
     operation_name_put(tx, &product.id, "", "").await?;
     for operation in &product.operations {
         operation_name_put(tx, &product.id, &operation.method, &operation.path).await?;
+    }
+    for version in &product.versions {
+        for operation in &version.operations {
+            let path = version_path(&version.version, &operation.path);
+            operation_name_put(tx, &product.id, &operation.method, &path).await?;
+        }
     }
     Ok(())
 }
@@ -154,8 +191,11 @@ fn stored(row: &Row) -> Result<StoredProduct> {
         tags: row.json("tags")?,
         upstream: row.text_or_null("upstream")?,
         sandbox: row.text_or_null("sandbox")?,
+        targets: row.json("targets")?,
+        sandbox_targets: row.json("sandbox_targets")?,
         settings: row.json("settings")?,
         operations: row.json("operations")?,
+        versions: row.json("versions")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     };

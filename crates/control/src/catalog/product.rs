@@ -40,6 +40,7 @@ pub(super) fn draft(
         key_grouping: raw.key_grouping,
         default_expiry_days: expiry.and_then(|days| u32::try_from(days).ok()),
         rotate_on_same_name: raw.rotate_on_same_name,
+        ..defaults
     };
     for fault in products::check_settings(&settings) {
         reader.fault(&fault.pointer, fault.message);
@@ -119,7 +120,10 @@ fn operations(
     for (name, operation) in raw {
         let below = format!("/operations/{}/units", crate::fault::escape(&name));
         let units = reader.count(&below, operation.units, 0, UNITS_PER_CALL_MAX);
-        settings.insert(name, OperationSettings { scopes: operation.scopes, units });
+        settings.insert(
+            name,
+            OperationSettings { scopes: operation.scopes, units, ..Default::default() },
+        );
     }
     settings
 }

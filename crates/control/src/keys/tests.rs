@@ -95,6 +95,8 @@ fn product() -> Product {
         deprecated: false,
         scopes: vec![vec!["tracking:read".into()]],
         units: 1,
+        max_units: None,
+        deprecation: None,
     };
     Product {
         id: "tracking".parse().unwrap(),
@@ -106,8 +108,11 @@ fn product() -> Product {
         tags: Vec::new(),
         upstream: None,
         sandbox: None,
+        targets: Vec::new(),
+        sandbox_targets: Vec::new(),
         settings: ProductSettings { scopes: vec!["tracking:admin".into()], ..Default::default() },
         operations: vec![operation],
+        versions: Vec::new(),
         created_at: START,
         updated_at: START,
     }

@@ -46,6 +46,8 @@ fn one(
         deprecated: operation.deprecated,
         scopes: scopes(product, operation, own),
         units: own.and_then(|own| own.units).unwrap_or(1),
+        max_units: own.and_then(|own| own.max_units),
+        deprecation: own.and_then(|own| own.deprecation.clone()),
     }
 }
 

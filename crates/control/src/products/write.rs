@@ -140,8 +140,11 @@ fn merge(
         tags: draft.tags.clone().or(kept.map(|old| old.tags.clone())).unwrap_or_default(),
         upstream: draft.upstream.clone().or(kept.and_then(|old| old.upstream.clone())),
         sandbox: draft.sandbox.clone().or(kept.and_then(|old| old.sandbox.clone())),
+        targets: kept.map(|old| old.targets.clone()).unwrap_or_default(),
+        sandbox_targets: kept.map(|old| old.sandbox_targets.clone()).unwrap_or_default(),
         settings,
         operations,
+        versions: kept.map(|old| old.versions.clone()).unwrap_or_default(),
         created_at: old.map_or(now, |old| old.created_at),
         updated_at: now,
     };

@@ -206,6 +206,8 @@ pub(super) fn operation(method: &str, path: &str) -> Operation {
         deprecated: false,
         scopes: Vec::new(),
         units: 1,
+        max_units: None,
+        deprecation: None,
     }
 }
 
@@ -257,8 +259,11 @@ impl Setup {
             tags: Vec::new(),
             upstream: self.upstream,
             sandbox: self.sandbox,
+            targets: Vec::new(),
+            sandbox_targets: Vec::new(),
             settings: self.settings,
             operations: operations(),
+            versions: Vec::new(),
             created_at: Timestamp(NOON),
             updated_at: Timestamp(NOON),
         };
