@@ -9,7 +9,7 @@ use keytoll_domain::key_format::{Grouping, KeyFormat};
 use keytoll_domain::rating::PlanPrice;
 use keytoll_domain::time::Timestamp;
 
-use keytoll_domain::money::Currency;
+use keytoll_domain::money::{Currency, MAX_PRICE_MAJOR, Minor, MoneyError};
 use keytoll_store::StoreError;
 use keytoll_store::plan::{plan_latest, plan_page};
 
@@ -29,6 +29,8 @@ pub struct PlanDraft {
     pub operations: Option<Vec<PlanOperation>>,
     pub limits: WindowLimits,
     pub quota: Option<Quota>,
+    pub concurrency: Option<u32>,
+    pub spend_cap_minor: Option<u64>,
     pub price: PlanPrice,
     pub key_format: Option<KeyFormat>,
     pub key_grouping: Option<Grouping>,
@@ -47,6 +49,8 @@ impl PlanDraft {
             operations: self.operations.clone(),
             limits: self.limits,
             quota: self.quota,
+            concurrency: self.concurrency,
+            spend_cap_minor: self.spend_cap_minor,
             price: self.price.clone(),
             key_format: self.key_format,
             key_grouping: self.key_grouping,
@@ -75,6 +79,10 @@ pub struct PlanView {
     pub overage_per_1000: Option<Decimal>,
     pub quota: Option<Quota>,
     pub limits: WindowLimits,
+    /// Calls in flight per key.
+    pub concurrency: Option<u32>,
+    /// The most a period may cost unless a subscription says otherwise: major units, decimal text.
+    pub spend_cap: Option<String>,
     #[serde(serialize_with = "json::time")]
     pub published_at: Timestamp,
 }
@@ -89,6 +97,21 @@ pub async fn list(ctx: &Ctx, page: &PageRequest<PlanSlug>) -> Result<Vec<PlanVie
 pub async fn show(ctx: &Ctx, slug: &PlanSlug) -> Result<Option<PlanView>, StoreError> {
     let mut tx = ctx.store.read().await?;
     Ok(plan_latest(&mut tx, slug).await?.map(PlanView::from))
+}
+
+/// A spend cap as people write it: major units, exact in the currency, not negative.
+pub(crate) fn parse_spend_cap(text: &str, currency: Currency) -> Result<u64, MoneyError> {
+    let cap = Minor::parse_major(text, currency)?;
+    let major = cap.to_major(currency);
+    if major > Decimal::from(MAX_PRICE_MAJOR) {
+        return Err(MoneyError::TooLarge);
+    }
+    u64::try_from(cap.0).map_err(|_| MoneyError::Negative(major))
+}
+
+/// Minor units as major ones with all places of the currency.
+pub(crate) fn amount(minor: u64, currency: Currency) -> String {
+    Minor(i64::try_from(minor).unwrap_or(i64::MAX)).major_text(currency)
 }
 
 impl From<Plan> for PlanView {
@@ -110,6 +133,8 @@ impl From<Plan> for PlanView {
             overage_per_1000: plan.price.overage_per_1000,
             quota: plan.quota,
             limits: plan.limits,
+            concurrency: plan.concurrency,
+            spend_cap: plan.spend_cap_minor.map(|cap| amount(cap, plan.price.currency)),
             published_at: plan.published_at,
         }
     }

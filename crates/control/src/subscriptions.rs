@@ -1,18 +1,20 @@
-//! Subscriptions: buying a plan, and ending it.
+//! Subscriptions: buying a plan, agreeing on terms beside it, and ending it.
 //!
 //! A subscription is active at once and keeps the plan version that was for sale when it was bought.
 
 use serde::Serialize;
 use serde_json::json;
 
+use keytoll_domain::catalog::{Plan, Quota, WindowLimits};
 use keytoll_domain::ids::{PartnerId, PlanSlug, Slug, SubscriptionId};
 use keytoll_domain::period::{Anchor, period_at};
-use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
+use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 use keytoll_store::StoreError;
+use keytoll_store::Tx;
 use keytoll_store::feed::{FeedKind, feed_append};
 use keytoll_store::partner::partner_lock;
-use keytoll_store::plan::plan_latest;
+use keytoll_store::plan::{plan_by_version, plan_latest};
 use keytoll_store::subscription::{
     subscription_by_id, subscription_cancel, subscription_count_running, subscription_insert,
     subscription_page,
@@ -23,6 +25,12 @@ use crate::audit::{self, Entry};
 use crate::ctx::Ctx;
 use crate::json as times;
 use crate::page::PageRequest;
+use crate::plans::amount;
+
+mod terms;
+
+pub(crate) use terms::check_windows;
+pub use terms::{SetTermsError, Spending, TermsPatch, set_terms, spending};
 
 /// Running subscriptions that a partner may have.
 pub const RUNNING_PER_PARTNER: u64 = 100;
@@ -84,6 +92,12 @@ pub struct SubscriptionView {
     pub started_at: Timestamp,
     #[serde(serialize_with = "times::time_or_null")]
     pub ended_at: Option<Timestamp>,
+    /// What was agreed beside the plan; absent = as the plan says.
+    pub limits: Option<WindowLimits>,
+    pub quota: Option<Quota>,
+    pub concurrency: Option<u32>,
+    /// Major units, decimal text.
+    pub spend_cap: Option<String>,
 }
 
 pub async fn create(
@@ -116,10 +130,12 @@ pub async fn create(
         },
         started_at: now,
         ended_at: None,
+        overrides: Overrides::default(),
     };
     subscription_insert(&mut tx, &subscription).await?;
+    let seen = view(&mut tx, &subscription, now).await?;
     finish(ctx, actor, tx, &subscription, "subscription.create").await?;
-    Ok(view(&subscription, now))
+    Ok(seen)
 }
 
 /// Oldest first. Staff who name no partner see all.
@@ -133,7 +149,11 @@ pub async fn list(
     let mut tx = ctx.store.read().await?;
     let found = subscription_page(&mut tx, partner, page.cursor, page.limit()).await?;
     let now = ctx.now();
-    Ok(found.iter().map(|subscription| view(subscription, now)).collect())
+    let mut views = Vec::with_capacity(found.len());
+    for subscription in &found {
+        views.push(view(&mut tx, subscription, now).await?);
+    }
+    Ok(views)
 }
 
 pub async fn show(
@@ -144,7 +164,7 @@ pub async fn show(
     let mut tx = ctx.store.read().await?;
     let found = subscription_by_id(&mut tx, id).await?.ok_or(Denied::NotFound)?;
     actor.require(found.partner, Right::Read)?;
-    Ok(view(&found, ctx.now()))
+    Ok(view(&mut tx, &found, ctx.now()).await?)
 }
 
 /// Ends the subscription now; its keys are refused from then on and the period is billed up to here.
@@ -162,14 +182,15 @@ pub async fn cancel(
     }
     found.status = SubscriptionStatus::Cancelled;
     found.ended_at = Some(now);
+    let seen = view(&mut tx, &found, now).await?;
     finish(ctx, actor, tx, &found, "subscription.cancel").await?;
-    Ok(view(&found, now))
+    Ok(seen)
 }
 
 async fn finish(
     ctx: &Ctx,
     actor: &Actor,
-    mut tx: keytoll_store::Tx,
+    mut tx: Tx,
     subscription: &Subscription,
     action: &'static str,
 ) -> Result<(), StoreError> {
@@ -177,7 +198,11 @@ async fn finish(
         action,
         subject: subscription.id.to_string(),
         partner: Some(subscription.partner),
-        detail: json!({ "plan": subscription.plan, "plan_version": subscription.plan_version }),
+        detail: json!({
+            "plan": subscription.plan,
+            "plan_version": subscription.plan_version,
+            "terms": subscription.overrides,
+        }),
     };
     audit::record(ctx, actor, &mut tx, entry).await?;
     feed_append(&mut tx, FeedKind::Subscription, subscription.id, ctx.now()).await?;
@@ -186,11 +211,20 @@ async fn finish(
     Ok(())
 }
 
-fn view(subscription: &Subscription, now: Timestamp) -> SubscriptionView {
+async fn view(
+    tx: &mut Tx,
+    subscription: &Subscription,
+    now: Timestamp,
+) -> Result<SubscriptionView, StoreError> {
+    let Overrides { limits, quota, concurrency, spend_cap_minor } = subscription.overrides;
+    let spend_cap = match spend_cap_minor {
+        Some(minor) => Some(amount(minor, plan_of(tx, subscription).await?.price.currency)),
+        None => None,
+    };
     let last = subscription.ended_at.map_or(now, |ended_at| now.min(ended_at.plus_micros(-1)));
     let full = period_at(subscription.anchor, last.max(subscription.started_at));
     let cut = full.cut(subscription.started_at, subscription.ended_at).unwrap_or(full);
-    SubscriptionView {
+    Ok(SubscriptionView {
         id: subscription.id,
         partner: subscription.partner,
         plan: subscription.plan.clone(),
@@ -200,7 +234,20 @@ fn view(subscription: &Subscription, now: Timestamp) -> SubscriptionView {
         period_end: cut.end,
         started_at: subscription.started_at,
         ended_at: subscription.ended_at,
-    }
+        limits,
+        quota,
+        concurrency,
+        spend_cap,
+    })
+}
+
+async fn plan_of(tx: &mut Tx, subscription: &Subscription) -> Result<Plan, StoreError> {
+    let plan = plan_by_version(tx, &subscription.plan, subscription.plan_version).await?;
+    plan.ok_or_else(|| StoreError::Corrupt {
+        table: "subscriptions",
+        column: "plan_version",
+        id: subscription.id.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -217,12 +217,13 @@ async fn quotas(
         let Some(plan) = plan_by_version(tx, &subscription.plan, version).await? else { continue };
         let period = period_at(subscription.anchor, now);
         let used = period_units(tx, subscription.id, period.start, period.end).await?;
+        let quota = subscription.overrides.over(&plan).quota;
         states.push(QuotaState {
             subscription: subscription.id,
             plan: subscription.plan,
             plan_name: plan.name,
             used_units: used.units,
-            quota: plan.quota,
+            quota,
             period_start: period.start,
             period_end: period.end,
         });

@@ -26,6 +26,8 @@ pub const RATE_MAX: u64 = 10_000_000_000;
 pub const KEY_RATE_MAX: u64 = 1_000_000_000;
 /// Largest quota and largest number of included calls.
 pub const QUOTA_MAX: u64 = 1_000_000_000_000_000;
+/// Most calls that a plan or subscription may let each key have in flight.
+pub const CONCURRENCY_MAX: u32 = 10_000;
 /// Largest number of units one call may cost.
 pub const UNITS_PER_CALL_MAX: u64 = 1_000_000_000;
 
@@ -117,6 +119,12 @@ pub struct Plan {
     pub operations: Option<Vec<PlanOperation>>,
     pub limits: WindowLimits,
     pub quota: Option<Quota>,
+    /// Calls in flight per key; absent = unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// The most a period may cost, in the price's minor units; absent = unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend_cap_minor: Option<u64>,
     pub price: PlanPrice,
     pub key_format: Option<KeyFormat>,
     pub key_grouping: Option<Grouping>,

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::catalog::WindowLimits;
 use crate::ids::{KeyId, PartnerId, ProductId, SubscriptionId};
 use crate::time::Timestamp;
 
@@ -135,6 +136,24 @@ pub enum KeyStatus {
     Revoked,
 }
 
+/// A key's own windows beside `rate_limit_per_minute`, in units; absent = only the subscription's hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyWindows {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hour: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<u64>,
+}
+
+impl KeyWindows {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One key. `rate_limit_per_minute` = `None` means only the plan's windows hold; an empty allowlist
 /// restricts nothing; `products` = `None` means all products of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +168,7 @@ pub struct Key {
     pub scopes: Vec<String>,
     pub products: Option<Vec<ProductId>>,
     pub rate_limit_per_minute: Option<u64>,
+    pub windows: KeyWindows,
     pub allowed_ips: Vec<IpNet>,
     pub expires_at: Option<Timestamp>,
     pub disabled_at: Option<Timestamp>,
@@ -159,6 +179,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// All windows that count for this key alone.
+    pub fn limits(&self) -> WindowLimits {
+        let KeyWindows { second, hour, day } = self.windows;
+        WindowLimits { second, minute: self.rate_limit_per_minute, hour, day }
+    }
+
     pub fn status(&self, now: Timestamp) -> KeyStatus {
         let past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         if past(self.revoked_at) {

@@ -8,6 +8,7 @@
 //! or to add up rated parts of a period.
 
 mod adjust;
+mod cap;
 mod credits;
 mod price;
 mod tiers;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::adjust::{
     CreditNote, PlanChange, change_plan, credit_note, days_share, prorate, tax, true_up,
 };
+pub use self::cap::units_within;
 pub use self::credits::{Credit, Settled, settle};
 pub use self::price::{Model, PercentageTier, Price, Rounding, Tier, billed_units, round_to};
 pub use self::tiers::{UnitRange, check_ranges};

@@ -1,7 +1,7 @@
 //! API keys. Only the SHA-256 of a secret is here; what a key has served is in `key_totals`.
 
 use keytoll_domain::ids::{KeyId, PartnerId};
-use keytoll_domain::key::{Environment, Key, KeyHash};
+use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
 use keytoll_domain::time::Timestamp;
 
 use crate::db::query::{Row, statements};
@@ -20,8 +20,8 @@ pub struct KeyWithTotals {
 statements! { "keys";
     INSERT = "INSERT INTO keys (id, partner_id, subscription_id, name, hash, prefix, environment, \
         scopes, products, rate_limit_per_minute, allowed_ips, expires_at, disabled_at, revoked_at, \
-        created_at, imported) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        created_at, imported, windows) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     BY_ID = "SELECT k.*, COALESCE(t.total_requests, 0) AS total_requests, t.last_used_at \
         FROM keys k LEFT JOIN key_totals t ON t.key_id = k.id \
         WHERE k.id = $1";
@@ -75,6 +75,7 @@ pub async fn key_insert(tx: &mut Tx, key: &Key) -> Result<()> {
         .time_or_null(key.revoked_at)
         .time(key.created_at)
         .flag(key.imported)
+        .json_or_null((!key.windows.is_empty()).then_some(&key.windows))?
         .execute()
         .await?;
     Ok(())
@@ -169,6 +170,7 @@ fn key(row: &Row) -> Result<Key> {
         scopes: row.json("scopes")?,
         products: row.json_or_null("products")?,
         rate_limit_per_minute: row.count_or_null("rate_limit_per_minute")?,
+        windows: row.json_or_null::<KeyWindows>("windows")?.unwrap_or_default(),
         allowed_ips: row.json("allowed_ips")?,
         expires_at: row.time_or_null("expires_at")?,
         disabled_at: row.time_or_null("disabled_at")?,

@@ -1,5 +1,10 @@
-use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
-use keytoll_domain::key::{Environment, Key, KeyHash};
+use keytoll_domain::catalog::{Plan, Quota, WindowLimits};
+use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId};
+use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
+use keytoll_domain::money::Currency;
+use keytoll_domain::period::Anchor;
+use keytoll_domain::rating::{Overage, PlanPrice};
+use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 
 use crate::db::Engine;
@@ -54,6 +59,7 @@ fn key_of(partner: &Partner, number: u8) -> Key {
         scopes: vec!["a:read".into()],
         products: None,
         rate_limit_per_minute: Some(60),
+        windows: KeyWindows { second: Some(5), hour: None, day: Some(1_000) },
         allowed_ips: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()],
         expires_at: None,
         disabled_at: None,
@@ -278,4 +284,71 @@ async fn connect_gives_up_on_a_server_that_says_nothing() {
     let url = format!("postgres://keytoll@{}/keytoll", silent.local_addr().unwrap());
     let error = Db::connect(&url).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("does not answer")));
+}
+
+#[tokio::test]
+async fn a_subscription_comes_back_with_what_was_agreed_beside_its_plan() {
+    on_each_engine(async |db| {
+        let mut tx = db.write().await.unwrap();
+        partner_insert(&mut tx, &partner_of(1)).await.unwrap();
+        let plan = plan_of("basic");
+        plan::plan_insert(&mut tx, &plan).await.unwrap();
+        let bought = Subscription {
+            id: SubscriptionId::from_bytes([1; 16]),
+            partner: partner_of(1).id,
+            plan: plan.slug.clone(),
+            plan_version: plan.version,
+            status: SubscriptionStatus::Active,
+            anchor: Anchor::Anniversary(NOW),
+            started_at: NOW,
+            ended_at: None,
+            overrides: Overrides::default(),
+        };
+        subscription::subscription_insert(&mut tx, &bought).await.unwrap();
+        let found = subscription::subscription_by_id(&mut tx, bought.id).await.unwrap();
+        assert_eq!(found, Some(bought.clone()));
+        let overrides = Overrides {
+            limits: Some(WindowLimits { second: Some(20), ..WindowLimits::default() }),
+            quota: Some(Quota { units: 1_000, hard: false }),
+            concurrency: Some(8),
+            spend_cap_minor: Some(50_000),
+        };
+        subscription::subscription_set_overrides(&mut tx, bought.id, &overrides).await.unwrap();
+        let found = subscription::subscription_page(&mut tx, None, None, 10).await.unwrap();
+        assert_eq!(found, [Subscription { overrides, ..bought.clone() }]);
+        let none = Overrides::default();
+        subscription::subscription_set_overrides(&mut tx, bought.id, &none).await.unwrap();
+        let found = subscription::subscription_by_id(&mut tx, bought.id).await.unwrap();
+        assert_eq!(found, Some(bought));
+        let stored = plan::plan_latest(&mut tx, &plan.slug).await.unwrap();
+        assert_eq!(stored, Some(plan));
+    })
+    .await;
+}
+
+fn plan_of(slug: &str) -> Plan {
+    Plan {
+        slug: Slug::new(slug).unwrap(),
+        version: 1,
+        name: "Basic".into(),
+        description: String::new(),
+        products: Vec::new(),
+        operations: None,
+        limits: WindowLimits::default(),
+        quota: None,
+        concurrency: Some(8),
+        spend_cap_minor: Some(50_050),
+        price: PlanPrice {
+            currency: Currency::USD,
+            price_monthly: 49.into(),
+            included_calls: 0,
+            overage_per_1000: None,
+            overage: Overage::default(),
+        },
+        key_format: None,
+        key_grouping: None,
+        default_expiry_days: None,
+        rotate_on_same_name: None,
+        published_at: NOW,
+    }
 }

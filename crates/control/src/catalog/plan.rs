@@ -2,14 +2,14 @@
 
 use rust_decimal::Decimal;
 
-use keytoll_domain::catalog::{PlanOperation, Quota, RATE_MAX, WindowLimits};
+use keytoll_domain::catalog::{CONCURRENCY_MAX, PlanOperation, Quota, RATE_MAX, WindowLimits};
 use keytoll_domain::ids::Slug;
 use keytoll_domain::money::{self, Currency};
 use keytoll_domain::rating::PlanPrice;
 
 use super::raw::{Price, RawLimits, RawPlan, RawQuota};
 use super::{Fault, Place, Reader};
-use crate::plans::PlanDraft;
+use crate::plans::{PlanDraft, parse_spend_cap};
 use crate::products::{check_grouping, limits};
 
 pub(super) fn draft(
@@ -49,6 +49,7 @@ pub(super) fn draft(
     if let Some(fault) = raw.key_grouping.and_then(check_grouping) {
         reader.fault(&fault.pointer, fault.message);
     }
+    let concurrency = reader.count("/concurrency", raw.concurrency, 1, CONCURRENCY_MAX.into());
     let name = reader.text("/name", raw.name, limits::NAME_MAX_CHARS);
     let description = reader.text("/description", raw.description, limits::DESCRIPTION_MAX_CHARS);
     Some(PlanDraft {
@@ -58,6 +59,10 @@ pub(super) fn draft(
         operations,
         limits: raw.limits.map(|raw| windows(&mut reader, raw)).unwrap_or_default(),
         quota: raw.quota.and_then(|raw| quota(&mut reader, raw)),
+        concurrency: concurrency.and_then(|calls| u32::try_from(calls).ok()),
+        spend_cap_minor: raw
+            .spend_cap
+            .and_then(|Price(text)| reader.take("/spend_cap", parse_spend_cap(&text, currency))),
         price,
         key_format: raw.key_format,
         key_grouping: raw.key_grouping,

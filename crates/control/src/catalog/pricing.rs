@@ -105,6 +105,8 @@ fn draft(
         operations: None,
         limits,
         quota,
+        concurrency: None,
+        spend_cap_minor: None,
         price,
         key_format: None,
         key_grouping: None,

@@ -86,6 +86,8 @@ pub(super) struct RawPlan {
     pub(super) overage: Overage,
     pub(super) quota: Option<RawQuota>,
     pub(super) limits: Option<RawLimits>,
+    pub(super) concurrency: Option<Count>,
+    pub(super) spend_cap: Option<Price>,
     pub(super) key_format: Option<KeyFormat>,
     pub(super) key_grouping: Option<Grouping>,
     pub(super) default_expiry_days: Option<Count>,

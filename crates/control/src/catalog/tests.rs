@@ -101,7 +101,7 @@ products:
 plans:
   - {id: basic, products: [tracking], operations: ["GET /shipments", "tracking GET /shipments/{id}"],
      price_monthly: "49.90", included_calls: 10000, overage_per_1000: 0.5, quota: {calls: 500, hard: false},
-     limits: {second: 20, minute: 600}, key_format: hex8_base64url32}
+     limits: {second: 20, minute: 600}, concurrency: 8, spend_cap: "500.5", key_format: hex8_base64url32}
   - {id: endless, products: [tracking, open], quota: {calls: -1}, included_calls: -1}
 "#;
     let catalogue = parse(text, &specs()).expect("a good catalogue");
@@ -116,7 +116,9 @@ plans:
     assert_eq!(basic.price.price_monthly.to_string(), "49.90");
     assert_eq!(basic.price.currency, Currency::EUR);
     assert_eq!(basic.operations.as_ref().map(Vec::len), Some(2));
-    assert_eq!(catalogue.plans[1].quota, None);
+    assert_eq!((basic.concurrency, basic.spend_cap_minor), (Some(8), Some(50_050)));
+    let endless = &catalogue.plans[1];
+    assert_eq!((endless.quota, endless.concurrency, endless.spend_cap_minor), (None, None, None));
 }
 
 #[test]
@@ -165,6 +167,27 @@ fn mistakes_name_their_place() {
         (
             "plans: [{id: p, products: [a], quota: {calls: 99999999999999999999}}]",
             "line 1: /plans/0/quota/calls: ",
+        ),
+        (
+            "plans: [{id: p, products: [a], concurrency: 0}]",
+            "line 1: /plans/0/concurrency: 0 is no whole number from 1 to 10000",
+        ),
+        (
+            "plans: [{id: p, products: [a], concurrency: 10001}]",
+            "line 1: /plans/0/concurrency: 10001 is no",
+        ),
+        (
+            "plans: [{id: p, products: [a], spend_cap: \"4.999\"}]",
+            "line 1: /plans/0/spend_cap: 4.999 has more than 2 places",
+        ),
+        (
+            "currency: JPY\nplans: [{id: p, products: [a], spend_cap: 4.5}]",
+            "line 2: /plans/0/spend_cap: 4.5 has more than 0 places",
+        ),
+        ("plans: [{id: p, products: [a], spend_cap: -1}]", "line 1: /plans/0/spend_cap: -1"),
+        (
+            "plans: [{id: p, products: [a], spend_cap: 1000000000001}]",
+            "line 1: /plans/0/spend_cap: the amount is too large",
         ),
         (
             "plans: [{id: p, products: [a], included_calls: 1.5}]",

@@ -182,6 +182,7 @@ fn key_of(
         scopes: line.scopes,
         products: None,
         rate_limit_per_minute: line.rate_limit_per_minute,
+        windows: line.windows,
         allowed_ips: Vec::new(),
         expires_at: line.expires_at,
         disabled_at: None,

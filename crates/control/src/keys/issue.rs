@@ -1,11 +1,11 @@
 //! A new key: what may be asked for (R47), the cap (R58), the format of its plan.
 
 use ipnet::IpNet;
-use keytoll_domain::catalog::{KEY_RATE_MAX, Plan, Product};
+use keytoll_domain::catalog::{KEY_RATE_MAX, Plan, Product, WindowLimits};
 use keytoll_domain::ids::{KeyId, PartnerId, ProductId, SubscriptionId};
 use keytoll_domain::key::{
-    ALLOWED_IPS_MAX, DEFAULT_RATE_LIMIT_PER_MINUTE, Environment, Key, PARTNER_RATE_LIMIT_MAX,
-    PlainKey, parse_allowed_ip,
+    ALLOWED_IPS_MAX, DEFAULT_RATE_LIMIT_PER_MINUTE, Environment, Key, KeyWindows,
+    PARTNER_RATE_LIMIT_MAX, PlainKey, parse_allowed_ip,
 };
 use keytoll_domain::key_format::{NewSecret, generate};
 use keytoll_domain::scope::{self, is_scope};
@@ -23,6 +23,7 @@ use crate::actor::{Actor, Denied, Right};
 use crate::ctx::Ctx;
 use crate::fault::Fault;
 use crate::receipts::{self, Receipt};
+use crate::subscriptions::check_windows;
 use crate::text::plain_name;
 
 /// Stands beside the secret in the one answer that shows it (R58).
@@ -44,6 +45,8 @@ pub struct NewKey {
     /// Absent = all products of the plan.
     pub products: Option<Vec<String>>,
     pub rate_limit: RateLimit,
+    /// Further windows of the key's own.
+    pub windows: KeyWindows,
     /// Addresses and networks in CIDR form; none = from anywhere.
     pub allowed_ips: Vec<String>,
     pub expires_at: Option<Timestamp>,
@@ -115,6 +118,7 @@ pub async fn issue(ctx: &Ctx, actor: &Actor, new: NewKey) -> Result<Issued, Issu
         scopes: checked.scopes,
         products: checked.products,
         rate_limit_per_minute: checked.rate_limit_per_minute,
+        windows: new.windows,
         allowed_ips: checked.allowed_ips,
         expires_at: new.expires_at.or(terms.default_expiry(now)),
         disabled_at: None,
@@ -266,7 +270,10 @@ fn check(
     });
     let scopes = scopes(&new.scopes, &mut faults);
     let products = new.products.as_deref().map(|named| products(named, terms, &mut faults));
-    let rate_limit_per_minute = rate_limit(new.rate_limit, actor, &mut faults);
+    let rate_max = if actor.is_staff() { KEY_RATE_MAX } else { PARTNER_RATE_LIMIT_MAX };
+    let rate_limit_per_minute = rate_limit(new.rate_limit, rate_max, &mut faults);
+    let KeyWindows { second, hour, day } = new.windows;
+    check_windows(WindowLimits { second, minute: None, hour, day }, rate_max, &mut faults);
     let allowed_ips = allowed_ips(&new.allowed_ips, &mut faults);
     if new.expires_at.is_some_and(|at| at <= now) {
         faults.push(Fault::new("/expiresAt", "lies in the past"));
@@ -316,8 +323,7 @@ fn products(asked: &[String], terms: &Terms, faults: &mut Vec<Fault>) -> Vec<Pro
     products
 }
 
-fn rate_limit(asked: RateLimit, actor: &Actor, faults: &mut Vec<Fault>) -> Option<u64> {
-    let max = if actor.is_staff() { KEY_RATE_MAX } else { PARTNER_RATE_LIMIT_MAX };
+fn rate_limit(asked: RateLimit, max: u64, faults: &mut Vec<Fault>) -> Option<u64> {
     let asked = match asked {
         RateLimit::Default => return Some(DEFAULT_RATE_LIMIT_PER_MINUTE),
         RateLimit::PlanOnly => return None,

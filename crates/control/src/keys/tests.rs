@@ -10,7 +10,7 @@ use keytoll_domain::catalog::{
 };
 use keytoll_domain::ids::{PartnerId, SubscriptionId};
 use keytoll_domain::period::Anchor;
-use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
+use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::user::PartnerRole;
 use keytoll_store::partner::{Partner, partner_insert};
 use keytoll_store::plan::plan_insert;
@@ -80,6 +80,7 @@ pub(super) async fn subscribe(tx: &mut Tx, partner: PartnerId, number: u8) -> Su
         anchor: Anchor::Calendar,
         started_at: START,
         ended_at: None,
+        overrides: Overrides::default(),
     };
     subscription_insert(tx, &subscription).await.unwrap();
     id
@@ -128,6 +129,8 @@ fn plan() -> Plan {
         operations: None,
         limits: WindowLimits::default(),
         quota: None,
+        concurrency: None,
+        spend_cap_minor: None,
         price: serde_json::from_value(json!({ "currency": "USD", "price_monthly": "49" })).unwrap(),
         key_format: None,
         key_grouping: None,

@@ -1,6 +1,7 @@
 //! A key as lists and answers show it (R27, R57).
 
 use ipnet::IpNet;
+use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::ids::{KeyId, PartnerId, ProductId, SubscriptionId};
 use keytoll_domain::key::{Environment, KeyStatus};
 use keytoll_domain::time::Timestamp;
@@ -17,6 +18,8 @@ pub struct KeyView {
     pub key_prefix: String,
     pub scopes: Vec<String>,
     pub rate_limit_per_minute: Option<u64>,
+    /// All windows of the key's own, the minute's among them.
+    pub limits: WindowLimits,
     /// Addresses without a mask are written without one.
     #[serde(serialize_with = "ips")]
     pub allowed_ips: Vec<IpNet>,
@@ -45,6 +48,7 @@ impl KeyView {
         let key = row.key;
         Self {
             status: key.status(now),
+            limits: key.limits(),
             id: key.id,
             name: key.name,
             key_prefix: key.prefix,

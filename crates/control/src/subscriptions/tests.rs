@@ -1,6 +1,6 @@
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::KeyId;
-use keytoll_domain::key::{Environment, Key, KeyHash};
+use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
 use keytoll_domain::ledger::{KeyTouch, PeriodRow, Seal, SealedBatch, UsageRow};
 use keytoll_domain::time::Day;
 use keytoll_domain::user::PartnerRole;
@@ -82,6 +82,7 @@ impl Shop {
             scopes: Vec::new(),
             products: None,
             rate_limit_per_minute: None,
+            windows: KeyWindows::default(),
             allowed_ips: Vec::new(),
             expires_at: None,
             disabled_at: None,

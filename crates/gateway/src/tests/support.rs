@@ -11,12 +11,12 @@ use std::time::Duration;
 use keytoll_domain::catalog::{Operation, Plan, Product, ProductSettings, WindowLimits};
 use keytoll_domain::feed::{Change, Changed, Snapshot};
 use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId, TokenId};
-use keytoll_domain::key::{Environment, Key, KeyHash};
+use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
 use keytoll_domain::ledger::SealedBatch;
 use keytoll_domain::money::Currency;
 use keytoll_domain::period::Anchor;
 use keytoll_domain::rating::{Overage, PlanPrice};
-use keytoll_domain::subscription::{Subscription, SubscriptionStatus};
+use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{StaffRole, Token, TokenRole};
 use tokio::sync::Notify;
@@ -187,6 +187,7 @@ pub(super) fn key(number: u8, secret: &str) -> Key {
         scopes: vec!["*".into()],
         products: None,
         rate_limit_per_minute: None,
+        windows: KeyWindows::default(),
         allowed_ips: Vec::new(),
         expires_at: None,
         disabled_at: None,
@@ -222,6 +223,8 @@ impl Setup {
             operations: None,
             limits: WindowLimits::default(),
             quota: None,
+            concurrency: None,
+            spend_cap_minor: None,
             price: PlanPrice {
                 currency: "USD".parse::<Currency>().unwrap(),
                 price_monthly: "0".parse().unwrap(),
@@ -279,6 +282,7 @@ impl Setup {
                 anchor: Anchor::Calendar,
                 started_at: Timestamp(NOON),
                 ended_at: None,
+                overrides: Overrides::default(),
             }],
             keys: self.keys,
             tokens: vec![Token {

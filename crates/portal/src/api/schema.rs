@@ -36,6 +36,10 @@ pub(super) struct NewKey {
     /// Units per trailing minute; absent = 60, null = only the plan's windows. Staff may set more than 10 000.
     #[schema(example = 60, minimum = 1, maximum = 1_000_000_000, default = 60)]
     rate_limit_per_minute: Option<u64>,
+    /// Further windows of the key's own, in units; `minute` is another spelling of `rateLimitPerMinute`: give one
+    /// of them.
+    #[schema(example = json!({"second": 5}))]
+    limits: Option<Limits>,
     /// Addresses and networks in CIDR form, IPv4 and IPv6; none = from anywhere.
     #[schema(rename = "allowedIPs", example = json!(["192.0.2.10", "2001:db8::/32"]), max_items = 100)]
     allowed_ips: Option<Vec<String>>,
@@ -62,6 +66,8 @@ pub(super) struct Key {
     /// Null: only the plan's windows hold.
     #[schema(example = 60, required = true)]
     rate_limit_per_minute: Option<u64>,
+    /// All windows of the key's own, `minute` being `rate_limit_per_minute`.
+    limits: Limits,
     #[schema(example = json!(["192.0.2.10", "2001:db8::/32"]))]
     allowed_ips: Vec<String>,
     #[schema(format = "date-time", required = true)]
@@ -201,6 +207,44 @@ pub(super) struct Subscription {
     started_at: String,
     #[schema(format = "date-time", required = true)]
     ended_at: Option<String>,
+    /// Agreed for this subscription; null: the plan's.
+    #[schema(required = true)]
+    limits: Option<Limits>,
+    /// Agreed for this subscription; null: the plan's.
+    #[schema(required = true)]
+    quota: Option<Quota>,
+    /// Calls in flight per key; null: the plan's.
+    #[schema(required = true)]
+    concurrency: Option<u32>,
+    /// The most a period may cost, decimal text in the currency's main unit; null: the plan's.
+    #[schema(example = "500.00", required = true)]
+    spend_cap: Option<String>,
+}
+
+/// What to change; an absent member stays, `null` returns to what the plan says.
+#[derive(Debug, ToSchema)]
+pub(super) struct SubscriptionTerms {
+    /// For staff. All windows at once: one that is absent in here is unlimited.
+    limits: Option<Limits>,
+    /// For staff.
+    quota: Option<NewQuota>,
+    /// For staff: calls in flight per key.
+    #[schema(minimum = 1, maximum = 10_000, example = 8)]
+    concurrency: Option<u32>,
+    /// The most a period may cost, in the main unit of the plan's currency: a call that could pass it is refused
+    /// with 402.
+    #[schema(example = "500")]
+    spend_cap: Option<String>,
+}
+
+#[derive(Debug, ToSchema)]
+pub(super) struct NewQuota {
+    /// Units of a period.
+    #[schema(minimum = 1, example = 1000)]
+    calls: u64,
+    /// Whether calls above it are refused.
+    #[schema(default = true)]
+    hard: Option<bool>,
 }
 
 #[derive(Debug, ToSchema)]
@@ -307,6 +351,12 @@ pub(super) struct Plan {
     #[schema(required = true)]
     quota: Option<Quota>,
     limits: Limits,
+    /// Calls in flight per key; null: unlimited.
+    #[schema(example = 8, required = true)]
+    concurrency: Option<u32>,
+    /// The most a period may cost unless the subscription says otherwise: decimal text in the currency's main unit.
+    #[schema(example = "500.00", required = true)]
+    spend_cap: Option<String>,
     #[schema(format = "date-time")]
     published_at: String,
 }

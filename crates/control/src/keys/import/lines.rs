@@ -4,8 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keytoll_domain::catalog::KEY_RATE_MAX;
-use keytoll_domain::key::{Environment, KeyHash, SECRET_MAX_LEN};
+use keytoll_domain::catalog::{KEY_RATE_MAX, WindowLimits};
+use keytoll_domain::key::{Environment, KeyHash, KeyWindows, SECRET_MAX_LEN};
 use keytoll_domain::scope::{self, is_scope};
 use keytoll_domain::time::Timestamp;
 use serde::Deserialize;
@@ -28,6 +28,7 @@ pub(super) struct Line {
     pub(super) scopes: Vec<String>,
     pub(super) environment: Environment,
     pub(super) rate_limit_per_minute: Option<u64>,
+    pub(super) windows: KeyWindows,
     pub(super) expires_at: Option<Timestamp>,
 }
 
@@ -42,6 +43,7 @@ struct Object {
     scopes: Option<Vec<String>>,
     environment: Option<String>,
     rate_limit_per_minute: Option<u64>,
+    limits: Option<WindowLimits>,
     expires_at: Option<String>,
 }
 
@@ -49,7 +51,7 @@ pub(super) fn read_line(line: &str) -> Result<Line, Message> {
     if line.starts_with('{') {
         let object: Object = serde_json::from_str(line).map_err(|_| {
             "not a JSON object of key or hash, hash_kind, prefix, name, scopes, environment, \
-             rate_limit_per_minute, expires_at"
+             rate_limit_per_minute, limits, expires_at"
         })?;
         return from_object(object);
     }
@@ -67,6 +69,7 @@ pub(super) fn read_line(line: &str) -> Result<Line, Message> {
         scopes: vec![scope::ALL.to_owned()],
         environment: Environment::Live,
         rate_limit_per_minute: None,
+        windows: KeyWindows::default(),
         expires_at: None,
     })
 }
@@ -91,6 +94,15 @@ fn from_object(object: Object) -> Result<Line, Message> {
     if rate.is_some_and(|rate| !(1..=KEY_RATE_MAX).contains(&rate)) {
         return Err("rate_limit_per_minute: 1 to 1000000000, or absent");
     }
+    let limits = object.limits.unwrap_or_default();
+    if limits.minute.is_some() && rate.is_some() {
+        return Err("limits.minute and rate_limit_per_minute are the same: give one");
+    }
+    let WindowLimits { second, minute, hour, day } = limits;
+    let each = [second, minute, hour, day];
+    if each.into_iter().flatten().any(|limit| !(1..=KEY_RATE_MAX).contains(&limit)) {
+        return Err("limits: second, minute, hour, day, each 1 to 1000000000 or absent");
+    }
     let environment =
         object.environment.as_deref().map_or(Some(Environment::Live), Environment::parse);
     let expires_at = object.expires_at.as_deref().map(str::parse::<Timestamp>).transpose();
@@ -101,7 +113,8 @@ fn from_object(object: Object) -> Result<Line, Message> {
         name: name.map_err(|_| "name: 1 to 100 characters on one line")?,
         scopes,
         environment: environment.ok_or("environment: live or test")?,
-        rate_limit_per_minute: rate,
+        rate_limit_per_minute: rate.or(minute),
+        windows: KeyWindows { second, hour, day },
         expires_at: expires_at.map_err(|_| "expires_at: a time like 2026-11-30T12:00:00Z")?,
     })
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::Denied;
 use keytoll_control::keys::{self, IssueError, Issued, NewKey, RateLimit, WARNING};
-use keytoll_domain::key::Environment;
+use keytoll_domain::key::{Environment, KeyWindows};
 use keytoll_domain::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,6 +50,7 @@ impl FromMembers for Asked {
             environment: environment.unwrap_or_default(),
             products: members.list("apiProductIds", |text| Ok(text.to_owned())),
             rate_limit: rate_limit(members),
+            windows: KeyWindows::default(),
             allowed_ips: members.list("allowedIPs", |text| Ok(text.to_owned())).unwrap_or_default(),
             expires_at: members.optional("expiresAt", from_str::<Timestamp>),
         };

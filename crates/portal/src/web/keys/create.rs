@@ -7,7 +7,7 @@ use keytoll_control::page::PageRequest;
 use keytoll_control::products::ProductView;
 use keytoll_control::subscriptions;
 use keytoll_domain::ids::KeyId;
-use keytoll_domain::key::{Environment, PARTNER_RATE_LIMIT_MAX};
+use keytoll_domain::key::{Environment, KeyWindows, PARTNER_RATE_LIMIT_MAX};
 use keytoll_domain::subscription::SubscriptionStatus;
 use keytoll_domain::time::Timestamp;
 
@@ -106,6 +106,7 @@ fn read(form: &KeyForm, member: &Member, problems: &mut Problems) -> NewKey {
         environment,
         products: None,
         rate_limit,
+        windows: KeyWindows::default(),
         allowed_ips: lines.map(str::to_owned).collect(),
         expires_at,
     }
