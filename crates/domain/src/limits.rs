@@ -1,29 +1,54 @@
-//! Limits: sliding windows and quotas, checked and charged together or not at all.
+//! Limits: sliding windows, quotas, spend caps and concurrency, checked and charged together or not at all.
 //!
 //! Promise: in no trailing window (t − W, t] are more units admitted than the limit says, and a call is
 //! refused only if admitting it would pass the limit in a trailing window of W × 65/64 (exactly W for
 //! limits up to 64 units). A cell's time never goes back. A refusal changes nothing.
 
+mod buckets;
+mod cell;
+mod exact;
+mod standing;
 mod window;
 
+pub use cell::{Ask, Cell, Cells, admit, standings};
+pub use standing::{Standing, Standings};
 pub use window::{BUCKETS, EXACT_MAX, Window};
 
 use crate::catalog::{Quota, WindowLimits};
-use crate::period::Period;
 use crate::time::{MICROS_PER_SECOND, Timestamp};
 
-/// Most limits one call can meet: four windows of the subscription, the key's own, the quota.
-pub const LIMITS_MAX: usize = 6;
+/// Windows a cell can keep: second, minute, hour, day.
+const WINDOWS_MAX: usize = 4;
+/// Most standings one call can have: the windows of a product, of a subscription and of a key, and the quota.
+pub const LIMITS_MAX: usize = 3 * WINDOWS_MAX + 1;
+
+/// In a packed policy: no such limit. Limits stay far below.
+const UNLIMITED: u64 = u64::MAX;
+const UNLIMITED_CALLS: u32 = u32::MAX;
+/// The time at which something leaves a window in which there is nothing.
+const NEVER: i64 = i64::MAX;
+/// After how long a call is worth another try where only the end of another one makes room.
+const CONCURRENCY_RETRY_MICROS: i64 = MICROS_PER_SECOND;
 
 /// Names of limits, the same in headers, answers and documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum LimitName {
     Second,
     Minute,
     Hour,
     Day,
+    KeySecond,
     KeyMinute,
+    KeyHour,
+    KeyDay,
+    ProductSecond,
+    ProductMinute,
+    ProductHour,
+    ProductDay,
     Quota,
+    SpendCap,
+    Concurrency,
 }
 
 impl LimitName {
@@ -33,56 +58,117 @@ impl LimitName {
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::KeySecond => "key_second",
             Self::KeyMinute => "key_minute",
+            Self::KeyHour => "key_hour",
+            Self::KeyDay => "key_day",
+            Self::ProductSecond => "product_second",
+            Self::ProductMinute => "product_minute",
+            Self::ProductHour => "product_hour",
+            Self::ProductDay => "product_day",
             Self::Quota => "quota",
+            Self::SpendCap => "spend_cap",
+            Self::Concurrency => "concurrency",
         }
     }
 
-    /// Length of the window in microseconds; a quota's length is that of its period.
-    pub fn window_micros(self) -> Option<i64> {
-        let secs = match self {
-            Self::Second => 1,
-            Self::Minute | Self::KeyMinute => 60,
-            Self::Hour => 3_600,
-            Self::Day => 86_400,
-            Self::Quota => return None,
-        };
-        Some(secs * MICROS_PER_SECOND)
+    /// Length of the window in whole seconds; a quota's and a spend cap's is that of its period.
+    pub fn window_secs(self) -> Option<u32> {
+        match self {
+            Self::Second | Self::KeySecond | Self::ProductSecond => Some(1),
+            Self::Minute | Self::KeyMinute | Self::ProductMinute => Some(60),
+            Self::Hour | Self::KeyHour | Self::ProductHour => Some(3_600),
+            Self::Day | Self::KeyDay | Self::ProductDay => Some(86_400),
+            Self::Quota | Self::SpendCap | Self::Concurrency => None,
+        }
     }
 }
 
-/// Which limits a cell keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whose counters a cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Product,
+    Subscription,
+    Key,
+}
+
+impl Owner {
+    fn names(self) -> [LimitName; WINDOWS_MAX] {
+        use LimitName as N;
+        match self {
+            Self::Product => [N::ProductSecond, N::ProductMinute, N::ProductHour, N::ProductDay],
+            Self::Subscription => [N::Second, N::Minute, N::Hour, N::Day],
+            Self::Key => [N::KeySecond, N::KeyMinute, N::KeyHour, N::KeyDay],
+        }
+    }
+}
+
+/// Which limits a cell keeps, packed so that comparing two costs little on every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellPolicy {
-    pub windows: WindowLimits,
-    pub key_minute: Option<u64>,
-    pub quota: Option<Quota>,
+    windows: [u64; WINDOWS_MAX],
+    quota: u64,
+    concurrency: u32,
+    quota_is_hard: bool,
+    owner: Owner,
 }
 
 impl CellPolicy {
+    /// Windows over all subscriptions of one environment.
+    pub const fn of_product(windows: WindowLimits) -> Self {
+        Self::new(Owner::Product, windows)
+    }
+
+    /// Windows over all keys of one environment, and the quota of a period.
+    pub const fn of_subscription(windows: WindowLimits, quota: Option<Quota>) -> Self {
+        let mut policy = Self::new(Owner::Subscription, windows);
+        if let Some(quota) = quota {
+            policy.quota = quota.units;
+            policy.quota_is_hard = quota.hard;
+        }
+        policy
+    }
+
+    /// A key's own windows, and how many of its calls may run at once.
+    pub const fn of_key(windows: WindowLimits, concurrency: Option<u32>) -> Self {
+        let mut policy = Self::new(Owner::Key, windows);
+        if let Some(concurrency) = concurrency {
+            policy.concurrency = concurrency;
+        }
+        policy
+    }
+
+    const fn new(owner: Owner, windows: WindowLimits) -> Self {
+        let WindowLimits { second, minute, hour, day } = windows;
+        let windows = [packed(second), packed(minute), packed(hour), packed(day)];
+        let (quota, concurrency) = (UNLIMITED, UNLIMITED_CALLS);
+        Self { windows, quota, concurrency, quota_is_hard: false, owner }
+    }
+
+    /// True when the cell would neither refuse nor show anything.
+    #[inline]
+    pub fn is_unlimited(&self) -> bool {
+        self.windows == [UNLIMITED; WINDOWS_MAX]
+            && self.quota == UNLIMITED
+            && self.concurrency == UNLIMITED_CALLS
+    }
+
+    /// True when a call takes a place that must be given back.
+    #[inline]
+    pub fn limits_concurrency(&self) -> bool {
+        self.concurrency != UNLIMITED_CALLS
+    }
+
     fn windows(&self) -> impl Iterator<Item = (LimitName, u64)> {
-        let WindowLimits { second, minute, hour, day } = self.windows;
-        [
-            (LimitName::Second, second),
-            (LimitName::Minute, minute),
-            (LimitName::Hour, hour),
-            (LimitName::Day, day),
-            (LimitName::KeyMinute, self.key_minute),
-        ]
-        .into_iter()
-        .filter_map(|(name, limit)| limit.map(|limit| (name, limit)))
+        self.owner.names().into_iter().zip(self.windows).filter(|(_, limit)| *limit != UNLIMITED)
     }
 }
 
-/// Where a call stands with one limit. `reset` is when the next used unit becomes free again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub name: LimitName,
-    pub limit: u64,
-    pub remaining: u64,
-    pub reset: Timestamp,
-    /// Length of the window or period in whole seconds.
-    pub window_secs: u64,
+const fn packed(limit: Option<u64>) -> u64 {
+    match limit {
+        Some(limit) => limit,
+        None => UNLIMITED,
+    }
 }
 
 /// The limit that refused a call, and when the same call would be admitted again.
@@ -101,224 +187,6 @@ impl Limited {
         let micros = self.retry_at.0.saturating_sub(self.now.0).max(1);
         micros.unsigned_abs().div_ceil(MICROS_PER_SECOND.unsigned_abs())
     }
-}
-
-/// Standings of all limits a call met, without allocation.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Standings {
-    entries: [Option<Standing>; LIMITS_MAX],
-    len: usize,
-}
-
-impl Standings {
-    fn push(&mut self, standing: Standing) {
-        if let Some(entry) = self.entries.get_mut(self.len) {
-            *entry = Some(standing);
-            self.len += 1;
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Standing> {
-        self.entries.iter().flatten()
-    }
-
-    /// The limit with the fewest units remaining.
-    pub fn tightest(&self) -> Option<&Standing> {
-        self.iter().min_by_key(|standing| standing.remaining)
-    }
-}
-
-/// Counters of one subscription (per environment) or of one key.
-#[derive(Clone, Debug, Default)]
-pub struct Cell {
-    policy: CellPolicy,
-    windows: Vec<(LimitName, Window)>,
-    /// The latest time seen; earlier ones count as this one.
-    clock: Timestamp,
-    period_start: Timestamp,
-    period_units: u64,
-}
-
-/// What is asked of the limits: `units` at `now`, which lies in `period`.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    pub units: u64,
-    pub now: Timestamp,
-    pub period: Period,
-}
-
-impl Cell {
-    pub fn new(policy: CellPolicy) -> Self {
-        let windows = policy.windows().map(|(name, limit)| (name, new_window(name, limit)));
-        Self { policy, windows: windows.collect(), ..Self::default() }
-    }
-
-    pub fn policy(&self) -> &CellPolicy {
-        &self.policy
-    }
-
-    /// Takes new limits. Calls already counted go on counting in windows that stay.
-    pub fn set_policy(&mut self, policy: CellPolicy) {
-        if self.policy == policy {
-            return;
-        }
-        let old = std::mem::take(&mut self.windows);
-        for (name, limit) in policy.windows() {
-            let kept = old.iter().find(|(kept, _)| *kept == name);
-            let window = kept.map(|(_, window)| window.resized(limit));
-            self.windows.push((name, window.unwrap_or_else(|| new_window(name, limit))));
-        }
-        self.policy = policy;
-    }
-
-    /// Counts a call of the past without asking: for rebuilding after a start, in order of time.
-    pub fn record(&mut self, at: Timestamp, units: u64) {
-        let at = self.tick(at);
-        for (_, window) in &mut self.windows {
-            window.record(at, units);
-        }
-    }
-
-    /// Sets the period's counter, from the store's sums and the journal.
-    pub fn set_period(&mut self, start: Timestamp, units: u64) {
-        self.period_start = start;
-        self.period_units = units;
-    }
-
-    /// Adds to the period's counter if it is the running one or a later one.
-    pub fn add_period(&mut self, start: Timestamp, units: u64) {
-        self.enter_period(start);
-        if start == self.period_start {
-            self.period_units = self.period_units.saturating_add(units);
-        }
-    }
-
-    /// Gives back quota of a call that turned out to cost nothing. The windows keep it.
-    pub fn refund(&mut self, period_start: Timestamp, units: u64) {
-        if period_start == self.period_start {
-            self.period_units = self.period_units.saturating_sub(units);
-        }
-    }
-
-    /// Units charged in the period that began at the given time.
-    pub fn period_units(&self, period_start: Timestamp) -> u64 {
-        if self.period_start == period_start { self.period_units } else { 0 }
-    }
-
-    /// True when nothing that was counted matters any more, so that the cell may be dropped.
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.period_units == 0 && self.windows.iter().all(|(_, window)| window.is_idle(now))
-    }
-
-    fn tick(&mut self, now: Timestamp) -> Timestamp {
-        self.clock = self.clock.max(now);
-        self.clock
-    }
-
-    fn enter_period(&mut self, start: Timestamp) {
-        if start > self.period_start {
-            self.period_start = start;
-            self.period_units = 0;
-        }
-    }
-
-    /// The violated limit that takes longest to admit the call, if any is violated.
-    fn check(&mut self, ask: &Ask) -> Option<Limited> {
-        let now = self.tick(ask.now);
-        self.enter_period(ask.period.start);
-        let mut worst: Option<Limited> = None;
-        for (name, window) in &mut self.windows {
-            if let Some(retry_at) = window.refusal(now, ask.units) {
-                let (limit, remaining) = (window.limit(), window.remaining(now));
-                let limited = Limited { name: *name, limit, remaining, retry_at, now };
-                worst = Some(later(worst, limited));
-            }
-        }
-        if let Some(quota) = self.policy.quota.filter(|quota| quota.hard) {
-            let remaining = quota.units.saturating_sub(self.period_units);
-            if ask.units > remaining {
-                let (name, limit) = (LimitName::Quota, quota.units);
-                let limited = Limited { name, limit, remaining, retry_at: ask.period.end, now };
-                worst = Some(later(worst, limited));
-            }
-        }
-        worst
-    }
-
-    fn charge(&mut self, units: u64) {
-        let now = self.clock;
-        for (_, window) in &mut self.windows {
-            window.record(now, units);
-        }
-        self.period_units = self.period_units.saturating_add(units);
-    }
-
-    fn standings(&mut self, period: Period, now: Timestamp, into: &mut Standings) {
-        let now = self.tick(now);
-        for (name, window) in &mut self.windows {
-            let micros = name.window_micros().unwrap_or(MICROS_PER_SECOND);
-            into.push(Standing {
-                name: *name,
-                limit: window.limit(),
-                remaining: window.remaining(now),
-                reset: window.next_free(now),
-                window_secs: (micros / MICROS_PER_SECOND).unsigned_abs(),
-            });
-        }
-        if let Some(quota) = self.policy.quota {
-            let used = self.period_units(period.start.max(self.period_start));
-            into.push(Standing {
-                name: LimitName::Quota,
-                limit: quota.units,
-                remaining: quota.units.saturating_sub(used),
-                reset: period.end,
-                window_secs: period.seconds(),
-            });
-        }
-    }
-}
-
-/// Admits the call in all limits of both cells, or in none. On success answers where each limit stands
-/// and the period the quota was charged to, which a clock that steps back cannot move.
-pub fn admit(
-    subscription: &mut Cell,
-    key: &mut Cell,
-    ask: &Ask,
-) -> Result<(Standings, Timestamp), Limited> {
-    let refused = subscription.check(ask);
-    let refused = match (refused, key.check(ask)) {
-        (Some(one), Some(two)) => Some(later(Some(one), two)),
-        (one, two) => one.or(two),
-    };
-    if let Some(limited) = refused {
-        return Err(limited);
-    }
-    subscription.charge(ask.units);
-    key.charge(ask.units);
-    Ok((standings(subscription, key, ask.period, ask.now), subscription.period_start))
-}
-
-/// Where both cells stand now. Consumes nothing.
-pub fn standings(
-    subscription: &mut Cell,
-    key: &mut Cell,
-    period: Period,
-    now: Timestamp,
-) -> Standings {
-    let mut all = Standings::default();
-    subscription.standings(period, now, &mut all);
-    key.standings(period, now, &mut all);
-    all
-}
-
-/// Of two refusals the one that lasts longer.
-fn later(one: Option<Limited>, two: Limited) -> Limited {
-    one.filter(|one| one.retry_at >= two.retry_at).unwrap_or(two)
-}
-
-fn new_window(name: LimitName, limit: u64) -> Window {
-    let micros = name.window_micros().expect("only windows are built from window limits");
-    Window::new(micros, limit)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The answers that are no: stable codes, statuses and the texts older clients match.
 
 use crate::catalog::ErrorTexts;
-use crate::limits::Limited;
+use crate::limits::{LimitName, Limited};
 use crate::scope::ScopeIndex;
+
+/// Seconds after which a call is worth another try where only the end of another one makes room.
+const CONCURRENCY_RETRY_SECS: u64 = 1;
 
 /// Why a call was refused. `Copy`, without text: the place that answers turns it into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +215,36 @@ impl Refusal {
         match self {
             Self::RateLimited(limited) | Self::QuotaExceeded(limited) => Some(limited),
             _ => None,
+        }
+    }
+
+    /// What `Retry-After` says, in seconds.
+    pub fn retry_after_secs(self) -> Option<u64> {
+        match self {
+            Self::ConcurrencyLimited => Some(CONCURRENCY_RETRY_SECS),
+            _ => self.limited().map(|limited| limited.retry_after_secs()),
+        }
+    }
+}
+
+impl From<Limited> for Refusal {
+    fn from(limited: Limited) -> Self {
+        match limited.name {
+            LimitName::Quota => Self::QuotaExceeded(limited),
+            LimitName::SpendCap => Self::SpendCapReached,
+            LimitName::Concurrency => Self::ConcurrencyLimited,
+            LimitName::Second
+            | LimitName::Minute
+            | LimitName::Hour
+            | LimitName::Day
+            | LimitName::KeySecond
+            | LimitName::KeyMinute
+            | LimitName::KeyHour
+            | LimitName::KeyDay
+            | LimitName::ProductSecond
+            | LimitName::ProductMinute
+            | LimitName::ProductHour
+            | LimitName::ProductDay => Self::RateLimited(limited),
         }
     }
 }

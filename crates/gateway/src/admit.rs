@@ -8,7 +8,7 @@ use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::decide::{CallFacts, KeyFacts, Route, authenticate, decide};
 use keytoll_domain::key::{Environment, KeyHash, SECRET_MAX_LEN};
 use keytoll_domain::key_format::may_be_a_key;
-use keytoll_domain::limits::{LimitName, Limited, Standings};
+use keytoll_domain::limits::Standings;
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::Timestamp;
 
@@ -92,27 +92,15 @@ pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Re
     let units = asked.units.unwrap_or(units);
     let terms = key.terms(&key.subscription.state.load());
     let subscription = key.subscription_cell();
-    match cells::admit(subscription, &key.cell, &terms, u64::from(units), asked.now) {
-        Ok(admitted) => Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted }),
-        Err(limited) => Err(refusal_of(limited)),
-    }
-}
-
-fn refusal_of(limited: Limited) -> Refusal {
-    match limited.name {
-        LimitName::Quota => Refusal::QuotaExceeded(limited),
-        LimitName::Second
-        | LimitName::Minute
-        | LimitName::Hour
-        | LimitName::Day
-        | LimitName::KeyMinute => Refusal::RateLimited(limited),
-    }
+    let admitted =
+        cells::admit(None, subscription, &key.cell, &terms, u64::from(units), asked.now)?;
+    Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted })
 }
 
 /// Where all limits of a key stand. Consumes nothing.
 pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
     let terms = key.terms(&key.subscription.state.load());
-    cells::standings(key.subscription_cell(), &key.cell, &terms, now)
+    cells::standings(None, key.subscription_cell(), &key.cell, &terms, now)
 }
 
 impl Grant {
@@ -141,9 +129,20 @@ impl Grant {
         }
     }
 
-    /// Gives the quota back; the places in the windows stay used.
+    /// Gives what was admitted and is not charged back to quota and spend; the places in the windows stay
+    /// used.
+    pub(crate) fn settle(&self, charged_units: u32) {
+        let (admitted, charged) = (u64::from(self.units), u64::from(charged_units));
+        self.admitted.settle(self.key.subscription_cell(), admitted, charged);
+    }
+
+    /// Settles a call that turned out to cost nothing.
     pub(crate) fn refund(&self) {
-        let units = u64::from(self.units);
-        self.key.subscription_cell().refund(self.admitted.period_start, units);
+        self.settle(0);
+    }
+
+    /// Gives the call's place among the key's running ones back, once, at its end.
+    pub(crate) fn release(&mut self) {
+        self.admitted.release(&self.key.cell);
     }
 }

@@ -1,17 +1,23 @@
-//! The counters of limits: one cell per subscription and environment, one per key.
+//! The counters of limits: one cell per product and environment, per subscription and environment, per key.
 //!
-//! Each cell stands behind one short lock, taken in the order subscription, then key, and never held across an
-//! await. State is made at first use. Time within a cell never goes back.
+//! Each cell stands behind one short lock, taken in the order product, subscription, key, and never held across
+//! an await. State is made at first use. Time within a cell never goes back.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(loom)]
+use loom::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
+#[cfg(not(loom))]
+use std::sync::{Mutex, MutexGuard};
 
-use keytoll_domain::limits::{self, Ask, Cell, CellPolicy, Limited, Standings};
+use keytoll_domain::limits::{self, Ask, Cell, CellPolicy, Cells, Limited, Standings};
 use keytoll_domain::period::{Anchor, Period, period_at};
 use keytoll_domain::time::Timestamp;
 
 /// A cell that exists once somebody has counted in it.
 #[derive(Default)]
-pub(crate) struct LazyCell(Mutex<Option<Box<Counted>>>);
+pub(crate) struct LazyCell(Mutex<Slot>);
+
+type Slot = Option<Box<Counted>>;
 
 struct Counted {
     cell: Cell,
@@ -20,114 +26,161 @@ struct Counted {
 }
 
 /// An admitted call's place in the counters.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Admitted {
     pub standings: Standings,
+    /// Start of the period whose quota and spend were charged.
     pub period_start: Timestamp,
+    /// Whether the call takes one of the places the key has for running calls.
+    holds_place: bool,
 }
 
-/// What the two cells are asked to keep, and whose periods count.
+/// What the cells are asked to keep, and whose periods count.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
+    pub product: CellPolicy,
     pub subscription: CellPolicy,
     pub key: CellPolicy,
     pub anchor: Anchor,
+    pub spend_cap: Option<SpendCap>,
+}
+
+/// Units of a period after which it has cost as much as its partner allows. The period named, which may be
+/// shorter or have other included calls, has a number of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpendCap {
+    pub period_start: Timestamp,
+    pub units: u64,
+    /// In every other period.
+    pub otherwise: u64,
+}
+
+impl SpendCap {
+    fn units_in(&self, period: Period) -> u64 {
+        if period.start == self.period_start { self.units } else { self.otherwise }
+    }
 }
 
 impl LazyCell {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Counted>>> {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
         // A panic while counting leaves the counters as they are, which is still a valid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a call of the past; for rebuilding before the first request, in order of time.
-    pub(crate) fn record(&self, policy: CellPolicy, at: Timestamp, units: u64) {
+    pub(crate) fn record(&self, policy: &CellPolicy, at: Timestamp, units: u64) {
         counted(&mut self.lock(), policy).cell.record(at, units);
     }
 
-    pub(crate) fn add_period(&self, policy: CellPolicy, start: Timestamp, units: u64) {
+    pub(crate) fn add_period(&self, policy: &CellPolicy, start: Timestamp, units: u64) {
         counted(&mut self.lock(), policy).cell.add_period(start, units);
-    }
-
-    /// Gives quota back; the window place stays used.
-    pub(crate) fn refund(&self, period_start: Timestamp, units: u64) {
-        if let Some(counted) = self.lock().as_mut() {
-            counted.cell.refund(period_start, units);
-        }
     }
 
     pub(crate) fn period_units(&self, period_start: Timestamp) -> u64 {
         self.lock().as_ref().map_or(0, |counted| counted.cell.period_units(period_start))
     }
 
-    /// Drops counters that no longer matter.
+    /// Frees counters that no longer matter. A cell with running calls stays.
     pub(crate) fn drop_idle(&self, now: Timestamp) {
         let mut slot = self.lock();
-        if let Some(counted) = slot.as_mut()
-            && counted.cell.policy().key_minute.is_some()
-        {
-            // A key has no quota, so that its sum of the period decides nothing.
-            counted.cell.set_period(Timestamp::default(), 0);
-        }
-        if slot.as_ref().is_some_and(|counted| counted.cell.is_idle(now)) {
+        if slot.as_mut().is_some_and(|counted| counted.cell.shed(now)) {
             *slot = None;
         }
     }
 }
 
-/// Admits the call in all limits of both cells, or in none.
+impl Admitted {
+    /// Gives the place among the key's running calls back, the first time it is called. The one copy that a
+    /// call's end sees is the one to call it on.
+    pub(crate) fn release(&mut self, key: &LazyCell) {
+        if std::mem::take(&mut self.holds_place)
+            && let Some(counted) = key.lock().as_mut()
+        {
+            counted.cell.release();
+        }
+    }
+
+    /// Returns what a call was admitted with and is not charged to quota and spend of its period. The places
+    /// in the windows stay used.
+    pub(crate) fn settle(&self, subscription: &LazyCell, admitted_units: u64, charged_units: u64) {
+        if charged_units < admitted_units
+            && let Some(counted) = subscription.lock().as_mut()
+        {
+            counted.cell.settle(self.period_start, admitted_units, charged_units);
+        }
+    }
+}
+
+/// Admits the call in all limits of all cells, or in none. What is admitted must be released at its end.
+#[inline]
 pub(crate) fn admit(
+    product: Option<&LazyCell>,
     subscription: &LazyCell,
     key: &LazyCell,
     terms: &Terms,
     units: u64,
     now: Timestamp,
 ) -> Result<Admitted, Limited> {
-    with_both(subscription, key, terms, now, |subscription, key, period| {
-        let ask = Ask { units, now, period };
-        limits::admit(subscription, key, &ask)
-            .map(|(standings, period_start)| Admitted { standings, period_start })
+    with_cells(product, subscription, key, terms, now, |cells, period| {
+        let spend_cap_units = terms.spend_cap.map(|cap| cap.units_in(period));
+        let ask = Ask { units, now, period, spend_cap_units };
+        let mut admitted = Admitted::default();
+        admitted.period_start = limits::admit(cells, &ask, &mut admitted.standings)?;
+        admitted.holds_place = terms.key.limits_concurrency();
+        Ok(admitted)
     })
 }
 
-/// Where both cells stand now. Consumes nothing.
+/// Where all cells stand now. Consumes nothing.
 pub(crate) fn standings(
+    product: Option<&LazyCell>,
     subscription: &LazyCell,
     key: &LazyCell,
     terms: &Terms,
     now: Timestamp,
 ) -> Standings {
-    with_both(subscription, key, terms, now, |subscription, key, period| {
-        limits::standings(subscription, key, period, now)
+    with_cells(product, subscription, key, terms, now, |cells, period| {
+        limits::standings(cells, period, now)
     })
 }
 
-fn with_both<T>(
+#[inline]
+fn with_cells<T>(
+    product: Option<&LazyCell>,
     subscription: &LazyCell,
     key: &LazyCell,
     terms: &Terms,
     now: Timestamp,
-    with: impl FnOnce(&mut Cell, &mut Cell, Period) -> T,
+    with: impl FnOnce(&mut Cells<'_>, Period) -> T,
 ) -> T {
+    let product = product.filter(|_| !terms.product.is_unlimited());
+    let mut product = product.map(LazyCell::lock);
     let mut subscription = subscription.lock();
-    let subscription = counted(&mut subscription, terms.subscription);
+    let mut key = if terms.key.is_unlimited() { None } else { Some(key.lock()) };
+    let subscription = counted(&mut subscription, &terms.subscription);
     let period = subscription.period_of(terms.anchor, now);
-    if terms.key.key_minute.is_none() {
-        return with(&mut subscription.cell, &mut Cell::default(), period);
-    }
-    let mut key = key.lock();
-    let key = counted(&mut key, terms.key);
-    with(&mut subscription.cell, &mut key.cell, period)
+    let mut cells = Cells {
+        product: product.as_mut().map(|slot| &mut counted(slot, &terms.product).cell),
+        subscription: &mut subscription.cell,
+        key: key.as_mut().map(|slot| &mut counted(slot, &terms.key).cell),
+    };
+    with(&mut cells, period)
 }
 
-fn counted(slot: &mut Option<Box<Counted>>, policy: CellPolicy) -> &mut Counted {
-    let new = || Box::new(Counted { cell: Cell::new(policy), period: None });
-    let counted = slot.get_or_insert_with(new);
+#[inline]
+fn counted<'s>(slot: &'s mut Slot, policy: &CellPolicy) -> &'s mut Counted {
+    let counted = slot.get_or_insert_with(|| new_counted(policy));
     counted.cell.set_policy(policy);
     counted
 }
 
+#[cold]
+fn new_counted(policy: &CellPolicy) -> Box<Counted> {
+    Box::new(Counted { cell: Cell::new(*policy), period: None })
+}
+
 impl Counted {
+    #[inline]
     fn period_of(&mut self, anchor: Anchor, now: Timestamp) -> Period {
         match self.period {
             Some((known, period)) if known == anchor && period.contains(now) => period,
@@ -135,3 +188,6 @@ impl Counted {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -129,13 +129,9 @@ impl Compiler {
         let key = (plan.slug.clone(), plan.version);
         let next = u32::try_from(self.plans.len()).unwrap_or(u32::MAX);
         let index = self.plans.get(&key).map_or(next, |(_, record)| record.index);
-        let record = PlanRecord {
-            index,
-            slug: Some(plan.slug.clone()),
-            products: plan.products.iter().map(|id| self.product_index(id)).collect(),
-            limits: plan.limits,
-            quota: plan.quota,
-        };
+        let products = plan.products.iter().map(|id| self.product_index(id)).collect();
+        let slug = Some(plan.slug.clone());
+        let record = PlanRecord::new(index, slug, products, plan.limits, plan.quota);
         self.plans.insert(key, (plan, Arc::new(record)));
         self.routes_stale = true;
     }

@@ -87,8 +87,8 @@ pub(crate) struct PlanRecord {
     pub index: u32,
     pub slug: Option<PlanSlug>,
     pub products: BitSet,
-    pub limits: WindowLimits,
-    pub quota: Option<Quota>,
+    live: CellPolicy,
+    test: CellPolicy,
 }
 
 impl KeyTable {
@@ -174,12 +174,19 @@ impl KeyRecord {
     }
 
     pub(crate) fn terms(&self, state: &SubscriptionState) -> Terms {
-        let quota = state.plan.quota.filter(|_| self.environment == Environment::Live);
         Terms {
-            subscription: CellPolicy { windows: state.plan.limits, key_minute: None, quota },
-            key: CellPolicy { key_minute: self.limit_per_minute, ..CellPolicy::default() },
+            product: CellPolicy::of_product(WindowLimits::default()),
+            subscription: *state.plan.policy(self.environment),
+            key: self.policy(),
             anchor: state.anchor,
+            spend_cap: None,
         }
+    }
+
+    /// What the key's own cell keeps.
+    pub(crate) fn policy(&self) -> CellPolicy {
+        let windows = WindowLimits { minute: self.limit_per_minute, ..WindowLimits::default() };
+        CellPolicy::of_key(windows, None)
     }
 
     /// The subscription's counters for this key's environment.
@@ -209,13 +216,27 @@ impl SubscriptionRecord {
 }
 
 impl PlanRecord {
+    pub(crate) fn new(
+        index: u32,
+        slug: Option<PlanSlug>,
+        products: BitSet,
+        limits: WindowLimits,
+        quota: Option<Quota>,
+    ) -> Self {
+        let live = CellPolicy::of_subscription(limits, quota);
+        let test = CellPolicy::of_subscription(limits, None);
+        Self { index, slug, products, live, test }
+    }
+
     pub(crate) fn unknown() -> Self {
-        Self {
-            index: u32::MAX,
-            slug: None,
-            products: BitSet::default(),
-            limits: WindowLimits::default(),
-            quota: None,
+        Self::new(u32::MAX, None, BitSet::default(), WindowLimits::default(), None)
+    }
+
+    /// What a subscription's cell keeps: test calls have no quota.
+    pub(crate) fn policy(&self, environment: Environment) -> &CellPolicy {
+        match environment {
+            Environment::Live => &self.live,
+            Environment::Test => &self.test,
         }
     }
 }

@@ -193,10 +193,12 @@ pub(crate) fn charge(
     if !writer.ready() {
         return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
     }
-    let grant = match admit::grant(&key, asked) {
+    let mut grant = match admit::grant(&key, asked) {
         Ok(grant) => grant,
         Err(refusal) => return Verdict::of(key, Some(refusal), asked.now),
     };
+    // What is verified runs elsewhere, so that its end is not seen here.
+    grant.release();
     let mut event = grant.charge(200, true, 0, id.0);
     event.verification = true;
     if writer.charge(&event).is_err() {
@@ -299,7 +301,7 @@ impl Verdict {
 
 /// Where limits stand, by their names.
 pub(crate) fn ratelimits(standings: &Standings) -> Value {
-    let row = |one: &keytoll_domain::limits::Standing| {
+    let row = |one: keytoll_domain::limits::Standing| {
         json!({
             "name": one.name.as_str(),
             "limit": one.limit,

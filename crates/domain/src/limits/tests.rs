@@ -1,29 +1,48 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::period::{Anchor, period_at};
+
+mod periods;
+mod promise;
 
 const SECOND: i64 = MICROS_PER_SECOND;
 
 fn ask(at: i64, units: u64) -> Ask {
     let now = Timestamp(at);
-    Ask { units, now, period: period_at(Anchor::Calendar, now) }
+    Ask { units, now, period: period_at(Anchor::Calendar, now), spend_cap_units: None }
 }
 
-fn windows(minute: Option<u64>) -> CellPolicy {
-    CellPolicy {
-        windows: WindowLimits { minute, ..WindowLimits::default() },
-        ..CellPolicy::default()
-    }
+fn minute(limit: u64) -> WindowLimits {
+    WindowLimits { minute: Some(limit), ..WindowLimits::default() }
+}
+
+fn windows(limit: u64) -> CellPolicy {
+    CellPolicy::of_subscription(minute(limit), None)
+}
+
+const fn hard(units: u64) -> Quota {
+    Quota { units, hard: true }
+}
+
+const fn soft(units: u64) -> Quota {
+    Quota { units, hard: false }
+}
+
+fn alone(cell: &mut Cell) -> Cells<'_> {
+    Cells { product: None, subscription: cell, key: None }
 }
 
 fn call(cell: &mut Cell, at: i64, units: u64) -> Result<Standings, Limited> {
-    admit(cell, &mut Cell::default(), &ask(at, units)).map(|(standings, _)| standings)
+    ask_of(&mut alone(cell), &ask(at, units))
+}
+
+fn ask_of(cells: &mut Cells<'_>, ask: &Ask) -> Result<Standings, Limited> {
+    let mut standings = Standings::default();
+    admit(cells, ask, &mut standings).map(|_| standings)
 }
 
 #[test]
 fn an_entry_one_window_old_no_longer_counts() {
-    let mut cell = Cell::new(windows(Some(3)));
+    let mut cell = Cell::new(windows(3));
     let times = [0, 1, 2, 3, 60, 61, 62, 63];
     let answers: Vec<_> = times.iter().map(|t| call(&mut cell, t * SECOND, 1)).collect();
     let granted: Vec<bool> = answers.iter().map(Result::is_ok).collect();
@@ -34,26 +53,25 @@ fn an_entry_one_window_old_no_longer_counts() {
 
 #[test]
 fn a_refusal_by_one_limit_consumes_none() {
-    let mut subscription = Cell::new(CellPolicy {
-        quota: Some(Quota { units: 200, hard: true }),
-        ..windows(Some(100))
-    });
-    let mut key = Cell::new(CellPolicy { key_minute: Some(12), ..CellPolicy::default() });
-    let granted =
-        (0..20).filter(|_| admit(&mut subscription, &mut key, &ask(0, 1)).is_ok()).count();
+    let mut product = Cell::new(CellPolicy::of_product(minute(300)));
+    let mut subscription = Cell::new(CellPolicy::of_subscription(minute(100), Some(hard(200))));
+    let mut key = Cell::new(CellPolicy::of_key(minute(12), None));
+    let mut cells =
+        Cells { product: Some(&mut product), subscription: &mut subscription, key: Some(&mut key) };
+    let granted = (0..20).filter(|_| ask_of(&mut cells, &ask(0, 1)).is_ok()).count();
     assert_eq!(granted, 12);
-    let limited = admit(&mut subscription, &mut key, &ask(0, 1)).unwrap_err();
+    let limited = ask_of(&mut cells, &ask(0, 1)).unwrap_err();
     assert_eq!(limited.name, LimitName::KeyMinute);
-    let now = standings(&mut subscription, &mut key, ask(0, 1).period, Timestamp(0));
+    let now = standings(&mut cells, ask(0, 1).period, Timestamp(0));
     let remaining: Vec<_> = now.iter().map(|s| (s.name.as_str(), s.remaining)).collect();
-    assert_eq!(remaining, [("minute", 88), ("quota", 188), ("key_minute", 0)]);
+    let expected = [("product_minute", 288), ("minute", 88), ("quota", 188), ("key_minute", 0)];
+    assert_eq!(remaining, expected);
     assert_eq!(now.tightest().unwrap().name, LimitName::KeyMinute);
 }
 
 #[test]
 fn the_limit_that_lasts_longest_is_named() {
-    let quota = Some(Quota { units: 2, hard: true });
-    let mut cell = Cell::new(CellPolicy { quota, ..windows(Some(2)) });
+    let mut cell = Cell::new(CellPolicy::of_subscription(minute(2), Some(hard(2))));
     assert!(call(&mut cell, 0, 2).is_ok());
     let limited = call(&mut cell, 0, 1).unwrap_err();
     assert_eq!((limited.name, limited.remaining), (LimitName::Quota, 0));
@@ -63,28 +81,26 @@ fn the_limit_that_lasts_longest_is_named() {
 
 #[test]
 fn a_soft_quota_counts_and_serves() {
-    let quota = Some(Quota { units: 2, hard: false });
-    let mut cell = Cell::new(CellPolicy { quota, ..CellPolicy::default() });
+    let policy = CellPolicy::of_subscription(WindowLimits::default(), Some(soft(2)));
+    let mut cell = Cell::new(policy);
     assert!((0..5).all(|_| call(&mut cell, 0, 1).is_ok()));
     assert_eq!(cell.period_units(Timestamp(0)), 5);
 }
 
 #[test]
 fn a_refund_returns_to_the_quota_not_to_the_window() {
-    let quota = Some(Quota { units: 5, hard: true });
-    let mut cell = Cell::new(CellPolicy { quota, ..windows(Some(5)) });
+    let mut cell = Cell::new(CellPolicy::of_subscription(minute(5), Some(hard(5))));
     assert!(call(&mut cell, 0, 5).is_ok());
-    cell.refund(Timestamp(0), 5);
+    cell.settle(Timestamp(0), 5, 0);
     assert_eq!(call(&mut cell, 0, 1).unwrap_err().name, LimitName::Minute);
     assert!(call(&mut cell, 60 * SECOND, 5).is_ok());
-    cell.refund(Timestamp(7), 5);
+    cell.settle(Timestamp(7), 5, 0);
     assert_eq!(cell.period_units(Timestamp(0)), 5);
 }
 
 #[test]
 fn a_clock_that_steps_back_opens_no_window_and_no_old_period() {
-    let quota = Some(Quota { units: 3, hard: true });
-    let mut cell = Cell::new(CellPolicy { quota, ..windows(Some(2)) });
+    let mut cell = Cell::new(CellPolicy::of_subscription(minute(2), Some(hard(3))));
     let february = 31 * 86_400 * SECOND;
     assert!(call(&mut cell, february, 1).is_ok());
     assert!(call(&mut cell, february - 90 * SECOND, 1).is_ok());
@@ -96,23 +112,23 @@ fn a_clock_that_steps_back_opens_no_window_and_no_old_period() {
 #[test]
 fn a_changed_limit_keeps_what_was_counted() {
     for (old, new) in [(1, 2), (70, 71), (10, 100), (100, 12), (5_000_000_000, 80)] {
-        let mut cell = Cell::new(windows(Some(old)));
+        let mut cell = Cell::new(windows(old));
         let used = old.min(9);
         assert!(call(&mut cell, SECOND, used).is_ok());
-        cell.set_policy(windows(Some(new)));
+        cell.set_policy(&windows(new));
         assert!(call(&mut cell, 2 * SECOND, new - used).is_ok(), "{old} to {new}");
         assert!(call(&mut cell, 2 * SECOND, 1).is_err(), "{old} to {new}");
     }
-    let mut cell = Cell::new(windows(Some(100)));
+    let mut cell = Cell::new(windows(100));
     assert!(call(&mut cell, 0, 100).is_ok());
-    cell.set_policy(windows(Some(50)));
+    cell.set_policy(&windows(50));
     assert!(call(&mut cell, 30 * SECOND, 1).is_err());
     assert!(call(&mut cell, 61 * SECOND, 50).is_ok());
 }
 
 #[test]
 fn more_units_than_the_limit_never_fit() {
-    let mut cell = Cell::new(windows(Some(2)));
+    let mut cell = Cell::new(windows(2));
     assert_eq!(call(&mut cell, 0, 3).unwrap_err().retry_after_secs(), 60);
     assert!(call(&mut cell, 0, 2).is_ok());
     assert!(call(&mut cell, 0, u64::MAX).is_err());
@@ -120,91 +136,91 @@ fn more_units_than_the_limit_never_fit() {
 
 #[test]
 fn no_limits_admit_everything_and_count() {
-    let mut cell = Cell::default();
+    let mut cell = Cell::new(CellPolicy::of_subscription(WindowLimits::default(), None));
     assert!((0..10_000).all(|_| call(&mut cell, 0, 1).is_ok()));
     assert!(call(&mut cell, 0, 1).unwrap().tightest().is_none());
     assert_eq!(cell.period_units(Timestamp(0)), 10_001);
 }
 
-/// The oracle: every admission with its time; nothing is forgotten.
-#[derive(Default)]
-struct Exact {
-    admitted: Vec<(i64, u64)>,
-}
-
-impl Exact {
-    /// Units admitted in (at − length, at].
-    fn within(&self, at: i64, length: i64) -> u64 {
-        let inside = self.admitted.iter().filter(|(t, _)| *t > at - length && *t <= at);
-        inside.map(|(_, units)| units).sum()
-    }
-}
-
-fn promise(limit: u64, steps: &[(i64, u64)]) -> Result<(), TestCaseError> {
-    let length = 60 * SECOND;
-    let slack = if limit <= EXACT_MAX { length } else { length / 64 * 65 };
-    let (mut cell, mut exact, mut now) = (Cell::new(windows(Some(limit))), Exact::default(), 0);
-    for (gap, units) in steps {
-        now += gap;
-        match call(&mut cell, now, *units) {
-            Ok(_) => {
-                exact.admitted.push((now, *units));
-                prop_assert!(exact.within(now, length) <= limit, "over the limit at {now}");
-            }
-            Err(limited) => {
-                prop_assert!(exact.within(now, slack) + units > limit, "needless at {now}");
-                if *units <= limit {
-                    let mut later = cell.clone();
-                    prop_assert!(call(&mut later, limited.retry_at.0, *units).is_ok());
-                    prop_assert!(limited.retry_at.0 > now);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn steps() -> impl Strategy<Value = Vec<(i64, u64)>> {
-    let gap = prop_oneof![
-        3 => 0..1_000_000i64,
-        3 => (0..130i64).prop_map(|n| n * 937_500),
-        1 => 55_000_000..65_000_000i64,
-        1 => 0..10_000_000_000i64,
+#[test]
+fn an_active_cell_takes_at_most_a_kibibyte() {
+    let usual = WindowLimits {
+        second: Some(20),
+        minute: Some(600),
+        hour: Some(20_000),
+        day: Some(200_000),
+    };
+    let own = WindowLimits { minute: Some(60), ..WindowLimits::default() };
+    let policies = [
+        CellPolicy::of_subscription(usual, Some(hard(1_000_000))),
+        CellPolicy::of_product(WindowLimits { second: Some(5_000), ..WindowLimits::default() }),
+        CellPolicy::of_key(own, None),
     ];
-    prop::collection::vec((gap, 0..40u64), 1..200)
+    for policy in policies {
+        let mut cell = Cell::new(policy);
+        let mut granted = 0;
+        for at in 0..100_000 {
+            granted += u32::from(call(&mut cell, at * SECOND / 10, 1).is_ok());
+        }
+        assert!(granted > 1_000);
+        assert!(cell.bytes() <= 1_024, "{} bytes for {policy:?}", cell.bytes());
+    }
 }
 
-proptest! {
-    #[test]
-    fn both_halves_of_the_promise_hold_for_an_exact_log(limit in 1..=64u64, steps in steps()) {
-        promise(limit, &steps)?;
-    }
+#[test]
+fn spend_cap_refuses_like_a_hard_quota_of_the_period() {
+    let mut cell = Cell::new(CellPolicy::of_subscription(minute(100), Some(soft(5))));
+    let capped =
+        |at: i64, units: u64, cap: u64| Ask { spend_cap_units: Some(cap), ..ask(at, units) };
+    assert!(ask_of(&mut alone(&mut cell), &capped(0, 7, 8)).is_ok());
+    let limited = ask_of(&mut alone(&mut cell), &capped(0, 2, 8)).unwrap_err();
+    assert_eq!((limited.name, limited.limit, limited.remaining), (LimitName::SpendCap, 8, 1));
+    assert_eq!(limited.retry_at, ask(0, 1).period.end);
+    let shown = ask_of(&mut alone(&mut cell), &capped(0, 1, 8)).unwrap();
+    let names: Vec<_> = shown.iter().map(|one| (one.name, one.remaining)).collect();
+    assert_eq!(names, [(LimitName::Minute, 92), (LimitName::Quota, 0)]);
+    cell.settle(Timestamp(0), 7, 3);
+    assert!(ask_of(&mut alone(&mut cell), &capped(0, 4, 8)).is_ok());
+    assert!(ask_of(&mut alone(&mut cell), &capped(0, 1, 9)).is_ok(), "a raised cap counts at once");
+    assert!(ask_of(&mut alone(&mut cell), &capped(31 * 86_400 * SECOND, 8, 8)).is_ok());
+}
 
-    #[test]
-    fn both_halves_of_the_promise_hold_for_buckets(limit in 65..2_000u64, steps in steps()) {
-        promise(limit, &steps)?;
-    }
+#[test]
+fn places_for_running_calls_are_taken_with_the_rest_and_given_back() {
+    let mut subscription = Cell::new(windows(4));
+    let mut key = Cell::new(CellPolicy::of_key(WindowLimits::default(), Some(2)));
+    let call = |subscription: &mut Cell, key: &mut Cell| {
+        let mut cells = Cells { product: None, subscription, key: Some(key) };
+        ask_of(&mut cells, &ask(0, 1)).map_err(|limited| (limited.name, limited.retry_after_secs()))
+    };
+    assert!(call(&mut subscription, &mut key).is_ok());
+    let shown = call(&mut subscription, &mut key).unwrap();
+    assert_eq!(shown.iter().map(|one| one.name).collect::<Vec<_>>(), [LimitName::Minute]);
+    let refused = call(&mut subscription, &mut key).unwrap_err();
+    assert_eq!(refused, (LimitName::Concurrency, 1));
+    key.release();
+    assert!(call(&mut subscription, &mut key).is_ok());
+    key.release();
+    assert!(!key.shed(Timestamp(i64::MAX)), "a cell with a running call stays");
+    assert!(call(&mut subscription, &mut key).is_ok());
+    key.release();
+    assert_eq!(call(&mut subscription, &mut key).unwrap_err().0, LimitName::Minute);
+    assert_eq!(key.running(), 1, "what the window refused takes no place");
+    key.release();
+    assert!(key.shed(Timestamp(i64::MAX)));
+}
 
-    #[test]
-    fn a_rebuilt_cell_decides_as_the_one_that_lived(limit in 1..400u64, steps in steps()) {
-        let (mut lived, mut now) = (Cell::new(windows(Some(limit))), 0);
-        let mut admitted = Vec::new();
-        for (gap, units) in &steps {
-            now += gap;
-            if call(&mut lived, now, *units).is_ok() {
-                admitted.push((now, *units));
-            }
-        }
-        let mut rebuilt = Cell::new(windows(Some(limit)));
-        for (at, units) in admitted {
-            rebuilt.record(Timestamp(at), units);
-        }
-        for later in [0, 1, 937_500, 30 * SECOND, 61 * SECOND] {
-            let remaining = |cell: &mut Cell| {
-                standings(cell, &mut Cell::default(), ask(0, 0).period, Timestamp(now + later))
-                    .tightest().map(|s| s.remaining)
-            };
-            prop_assert_eq!(remaining(&mut lived), remaining(&mut rebuilt));
-        }
-    }
+#[test]
+fn a_cell_idle_for_long_frees_its_windows_and_keeps_its_period() {
+    let mut cell = Cell::new(CellPolicy::of_subscription(minute(3), Some(hard(5))));
+    let policy = *cell.policy();
+    assert!(call(&mut cell, 0, 3).is_ok());
+    assert!(!cell.shed(Timestamp(61 * SECOND)) && cell.bytes() > size_of::<Cell>());
+    assert!(!cell.shed(Timestamp(3_600 * SECOND)));
+    assert_eq!(cell.bytes(), size_of::<Cell>());
+    cell.set_policy(&policy);
+    assert_eq!(call(&mut cell, 3_600 * SECOND, 3).unwrap_err().name, LimitName::Quota);
+    assert!(call(&mut cell, 3_600 * SECOND, 2).is_ok());
+    cell.settle(Timestamp(0), 5, 0);
+    assert!(cell.shed(Timestamp(7_200 * SECOND)));
 }

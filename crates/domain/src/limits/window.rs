@@ -1,261 +1,283 @@
 //! One sliding window. Up to [`EXACT_MAX`] units it is a log of admission times; above, 65 buckets of a
 //! 64th of the window each, of which the oldest counts whole until it has left entirely.
+//!
+//! The sum of what is counted and the time at which the oldest of it leaves are kept beside the log, so that
+//! a call costs two comparisons and one addition; the log is read when something leaves, which happens once
+//! per bucket or entry. Nothing that was counted is ever lost: a log that has become too small is exchanged for
+//! a larger one at once, buckets for the exact log when the limit asks for it and the units fit.
 
-use std::collections::VecDeque;
-
+use super::NEVER;
+use super::buckets::{Buckets, RING_BUCKETS};
+use super::exact::{Exact, UNITS_MAX};
 use crate::time::Timestamp;
 
 /// Buckets a window is divided into.
 pub const BUCKETS: i64 = 64;
 /// Limits up to this many units are kept as an exact log.
 pub const EXACT_MAX: u64 = 64;
-const RING: usize = 65;
-const RING_BUCKETS: i64 = BUCKETS + 1;
-const UNIT_BITS: u32 = 7;
-const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 
 #[derive(Clone, Debug)]
 pub struct Window {
     limit: u64,
-    length_micros: i64,
+    used: u64,
+    /// When the oldest of the units counted leave; [`NEVER`] while there are none.
+    free_at: i64,
+    /// A 64th of the window's length in microseconds.
+    width: i64,
     log: Log,
 }
 
 #[derive(Clone, Debug)]
 enum Log {
-    Exact(Exact),
+    Exact(Box<Exact>),
+    Small(Box<Buckets<u16>>),
     Narrow(Box<Buckets<u32>>),
     Wide(Box<Buckets<u64>>),
 }
 
-/// Admissions in order of time, each packed as `micros << 7 | units`.
-#[derive(Clone, Debug, Default)]
-struct Exact {
-    entries: VecDeque<u64>,
-    used: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Buckets<C> {
-    counts: [C; RING],
-    /// Number of the bucket the latest time fell into.
-    newest: i64,
-    used: u64,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    Small,
+    Narrow,
+    Wide,
 }
 
 impl Window {
     /// `length_micros` must be a multiple of [`BUCKETS`].
     pub fn new(length_micros: i64, limit: u64) -> Self {
         debug_assert!(length_micros > 0 && length_micros % BUCKETS == 0);
-        let log = if limit <= EXACT_MAX {
-            Log::Exact(Exact::default())
-        } else if u32::try_from(limit).is_ok() {
-            Log::Narrow(Box::new(Buckets::new()))
-        } else {
-            Log::Wide(Box::new(Buckets::new()))
-        };
-        Self { limit, length_micros, log }
+        let log = Log::new(if limit <= EXACT_MAX { Kind::Exact } else { Kind::Small });
+        Self { limit, used: 0, free_at: NEVER, width: length_micros / BUCKETS, log }
     }
 
+    #[inline]
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
+    pub fn length_micros(&self) -> i64 {
+        self.width * BUCKETS
+    }
+
+    #[inline]
     pub fn remaining(&mut self, now: Timestamp) -> u64 {
-        self.expire(now);
-        self.limit.saturating_sub(self.used())
+        self.expire(now.0);
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Whether the units may be counted at `now`, which is not before the last time.
+    #[inline]
+    pub fn fits(&mut self, now: Timestamp, units: u64) -> bool {
+        self.expire(now.0);
+        self.used.saturating_add(units) <= self.limit
     }
 
     /// `None` = the units fit. Otherwise the time at which they would; for more units than the limit, a
     /// whole window from now.
     pub fn refusal(&mut self, now: Timestamp, units: u64) -> Option<Timestamp> {
-        self.expire(now);
-        let used = self.used();
-        if used.checked_add(units).is_some_and(|sum| sum <= self.limit) {
+        if self.fits(now, units) {
             return None;
         }
         if units > self.limit {
-            return Some(now.plus_micros(self.length_micros));
+            return Some(now.plus_micros(self.length_micros()));
         }
-        Some(self.freed_at(used - (self.limit - units)).unwrap_or(now))
+        Some(Timestamp(self.freed_at(self.used - (self.limit - units)).unwrap_or(now.0)))
     }
 
     /// Counts units at a time not before the last one.
+    #[inline]
     pub fn record(&mut self, at: Timestamp, units: u64) {
-        if units == 0 {
-            return;
-        }
-        self.expire(at);
-        match &mut self.log {
-            Log::Exact(log) => log.add(at, units),
-            Log::Narrow(log) => log.add(units),
-            Log::Wide(log) => log.add(units),
-        }
+        self.expire(at.0);
+        self.add(at.0, units);
     }
 
     /// When the next used unit leaves the window; now, when none is used.
+    #[inline]
     pub fn next_free(&mut self, now: Timestamp) -> Timestamp {
-        self.expire(now);
-        if self.used() == 0 { now } else { self.freed_at(1).unwrap_or(now) }
+        self.expire(now.0);
+        if self.used == 0 { now } else { Timestamp(self.free_at) }
     }
 
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        let mut copy = self.clone();
-        copy.expire(now);
-        copy.used() == 0
+    /// Sets another limit; what was counted goes on counting, never shorter than before.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        self.suit(self.used);
     }
 
-    /// The same window with another limit; what was counted goes on counting, never shorter than before.
-    #[must_use]
-    pub fn resized(&self, limit: u64) -> Self {
-        let mut window = Self::new(self.length_micros, limit);
-        for (at, units) in self.entries() {
-            window.record(at, units);
+    #[inline]
+    fn add(&mut self, at: i64, units: u64) {
+        let units = units.min(u64::MAX - self.used);
+        if units == 0 {
+            return;
         }
-        window
+        let first = self.used == 0;
+        if self.used + units > self.limit {
+            self.suit(self.used + units);
+        }
+        while !self.log.add(at, self.width, units, first) {
+            self.exchange(self.log.kind().wider());
+        }
+        self.used += units;
+        if first {
+            self.free_at = self.log.next_free(self.width);
+        }
     }
 
-    fn entries(&self) -> Vec<(Timestamp, u64)> {
-        let width = self.width();
+    #[inline]
+    fn expire(&mut self, now: i64) {
+        if now >= self.free_at {
+            self.let_go(now);
+        }
+    }
+
+    #[inline(never)]
+    fn let_go(&mut self, now: i64) {
+        let width = self.width;
+        if let Log::Exact(log) = &mut self.log {
+            self.used -= log.expire(now, width * BUCKETS);
+            self.free_at = log.next_free(width * BUCKETS);
+            return;
+        }
+        while now >= self.free_at {
+            self.used -= match &mut self.log {
+                Log::Exact(_) => 0,
+                Log::Small(log) => log.drop_oldest(),
+                Log::Narrow(log) => log.drop_oldest(),
+                Log::Wide(log) => log.drop_oldest(),
+            };
+            self.free_at = if self.used == 0 { NEVER } else { self.log.next_free(width) };
+        }
+        self.suit(self.used);
+    }
+
+    /// Exchanges the exact log for buckets or back, as the limit and so many units ask for.
+    fn suit(&mut self, units: u64) {
+        let exact = self.limit <= EXACT_MAX && units <= UNITS_MAX;
+        match (exact, self.log.kind()) {
+            (true, Kind::Exact) | (false, Kind::Small | Kind::Narrow | Kind::Wide) => {}
+            (true, _) => self.exchange(Kind::Exact),
+            (false, Kind::Exact) => self.exchange(Kind::Small),
+        }
+    }
+
+    #[cold]
+    fn exchange(&mut self, mut kind: Kind) {
+        let entries = self.entries();
+        self.log = loop {
+            let mut log = Log::new(kind);
+            let mut counted = entries.iter().enumerate();
+            if counted.all(|(at, (time, units))| log.add(*time, self.width, *units, at == 0)) {
+                break log;
+            }
+            kind = kind.wider();
+        };
+        if self.used > 0 {
+            self.free_at = self.log.next_free(self.width);
+        }
+    }
+
+    /// What is counted, oldest first; each bucket as one entry at its last instant.
+    fn entries(&self) -> Vec<(i64, u64)> {
+        if self.used == 0 {
+            return Vec::new();
+        }
+        let width = self.width;
+        let at_end = |(start, units): (i64, u64)| (start + width - 1, units);
         match &self.log {
-            Log::Exact(log) => log.entries.iter().map(|packed| unpack(*packed)).collect(),
-            Log::Narrow(log) => log.entries(width),
-            Log::Wide(log) => log.entries(width),
-        }
-    }
-
-    fn used(&self) -> u64 {
-        match &self.log {
-            Log::Exact(log) => log.used,
-            Log::Narrow(log) => log.used,
-            Log::Wide(log) => log.used,
-        }
-    }
-
-    fn width(&self) -> i64 {
-        self.length_micros / BUCKETS
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        let bucket = now.0.div_euclid(self.width());
-        match &mut self.log {
-            Log::Exact(log) => log.expire(now.plus_micros(-self.length_micros)),
-            Log::Narrow(log) => log.expire(bucket),
-            Log::Wide(log) => log.expire(bucket),
+            Log::Exact(log) => log.entries().collect(),
+            Log::Small(log) => log.filled(width).map(at_end).collect(),
+            Log::Narrow(log) => log.filled(width).map(at_end).collect(),
+            Log::Wide(log) => log.filled(width).map(at_end).collect(),
         }
     }
 
     /// When at least `units` of those counted have left.
-    fn freed_at(&self, units: u64) -> Option<Timestamp> {
+    fn freed_at(&self, wanted: u64) -> Option<i64> {
+        let (width, length) = (self.width, self.length_micros());
+        let whole = RING_BUCKETS.saturating_mul(width);
         match &self.log {
-            Log::Exact(log) => log.freed_at(units, self.length_micros),
-            Log::Narrow(log) => log.freed_at(units, self.width()),
-            Log::Wide(log) => log.freed_at(units, self.width()),
+            Log::Exact(log) => nth(log.entries(), wanted, length),
+            Log::Small(log) => nth(log.filled(width), wanted, whole),
+            Log::Narrow(log) => nth(log.filled(width), wanted, whole),
+            Log::Wide(log) => nth(log.filled(width), wanted, whole),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.log {
+            Log::Exact(log) => size_of_val(&**log) + log.heap_bytes(),
+            Log::Small(log) => size_of_val(&**log),
+            Log::Narrow(log) => size_of_val(&**log),
+            Log::Wide(log) => size_of_val(&**log),
         }
     }
 }
 
-fn unpack(packed: u64) -> (Timestamp, u64) {
-    (Timestamp((packed >> UNIT_BITS).cast_signed()), packed & UNIT_MASK)
+/// The time of the entry with which so many units are reached, later by `stay`.
+fn nth(entries: impl Iterator<Item = (i64, u64)>, wanted: u64, stay: i64) -> Option<i64> {
+    let mut freed: u64 = 0;
+    for (at, units) in entries {
+        freed = freed.saturating_add(units);
+        if freed >= wanted {
+            return Some(at.saturating_add(stay));
+        }
+    }
+    None
 }
 
-impl Exact {
-    /// Units beyond the packing's 127 count as 127: more than any exact limit either way.
-    fn add(&mut self, at: Timestamp, units: u64) {
-        let units = units.min(UNIT_MASK);
-        let micros = at.0.max(0).cast_unsigned();
-        self.entries.push_back(micros << UNIT_BITS | units);
-        self.used += units;
-    }
-
-    fn expire(&mut self, gone_through: Timestamp) {
-        while let Some((at, units)) = self.entries.front().map(|packed| unpack(*packed)) {
-            if at > gone_through {
-                break;
-            }
-            self.entries.pop_front();
-            self.used -= units;
+impl Kind {
+    fn wider(self) -> Self {
+        match self {
+            Self::Exact => Self::Small,
+            Self::Small => Self::Narrow,
+            // Counts of 64 bits hold whatever a window holds.
+            Self::Narrow | Self::Wide => Self::Wide,
         }
-    }
-
-    fn freed_at(&self, wanted: u64, length_micros: i64) -> Option<Timestamp> {
-        let mut freed = 0;
-        for (at, units) in self.entries.iter().map(|packed| unpack(*packed)) {
-            freed += units;
-            if freed >= wanted {
-                return Some(at.plus_micros(length_micros));
-            }
-        }
-        None
     }
 }
 
-impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
-    fn new() -> Self {
-        Self { counts: [C::default(); RING], newest: i64::MIN, used: 0 }
-    }
-
-    fn slot(bucket: i64) -> usize {
-        usize::try_from(bucket.rem_euclid(RING_BUCKETS)).expect("a remainder by 65 is not negative")
-    }
-
-    fn add(&mut self, units: u64) {
-        let slot = Self::slot(self.newest);
-        let before: u64 = self.counts[slot].into();
-        // A count only passes C when a rebuilt window holds more than its limit; the full value still refuses.
-        let after = C::try_from(before.saturating_add(units)).unwrap_or(self.counts[slot]);
-        self.used = self.used - before + after.into();
-        self.counts[slot] = after;
-    }
-
-    /// Makes `bucket` the newest; buckets more than 64 older have left.
-    fn expire(&mut self, bucket: i64) {
-        if bucket <= self.newest {
-            return;
+impl Log {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Exact => Self::Exact(Box::default()),
+            Kind::Small => Self::Small(Box::new(Buckets::new())),
+            Kind::Narrow => Self::Narrow(Box::new(Buckets::new())),
+            Kind::Wide => Self::Wide(Box::new(Buckets::new())),
         }
-        let steps = bucket.saturating_sub(self.newest);
-        if self.used == 0 || steps >= RING_BUCKETS {
-            if self.used > 0 {
-                self.counts = [C::default(); RING];
-                self.used = 0;
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Exact(_) => Kind::Exact,
+            Self::Small(_) => Kind::Small,
+            Self::Narrow(_) => Kind::Narrow,
+            Self::Wide(_) => Kind::Wide,
+        }
+    }
+
+    /// False, and nothing is added, if the log has no room for them.
+    #[inline]
+    fn add(&mut self, at: i64, width: i64, units: u64, first: bool) -> bool {
+        match self {
+            Self::Exact(log) => {
+                log.add(at, units);
+                true
             }
-            self.newest = bucket;
-            return;
+            Self::Small(log) => log.add(at, width, units, first),
+            Self::Narrow(log) => log.add(at, width, units, first),
+            Self::Wide(log) => log.add(at, width, units, first),
         }
-        for entered in self.newest + 1..=bucket {
-            let slot = Self::slot(entered);
-            self.used -= self.counts[slot].into();
-            self.counts[slot] = C::default();
-        }
-        self.newest = bucket;
     }
 
-    /// Buckets with something in them, oldest first, as (number, units).
-    fn filled(&self) -> impl Iterator<Item = (i64, u64)> {
-        let oldest = self.newest.saturating_sub(BUCKETS);
-        (oldest..=self.newest).filter_map(|bucket| {
-            let units: u64 = self.counts[Self::slot(bucket)].into();
-            (units > 0).then_some((bucket, units))
-        })
-    }
-
-    fn freed_at(&self, wanted: u64, width: i64) -> Option<Timestamp> {
-        let mut freed = 0;
-        for (bucket, units) in self.filled() {
-            freed += units;
-            if freed >= wanted {
-                return Some(Timestamp((bucket + RING_BUCKETS).saturating_mul(width)));
-            }
+    /// When the oldest units leave; something is counted.
+    fn next_free(&self, width: i64) -> i64 {
+        match self {
+            Self::Exact(log) => log.next_free(width * BUCKETS),
+            Self::Small(log) => log.next_free(width),
+            Self::Narrow(log) => log.next_free(width),
+            Self::Wide(log) => log.next_free(width),
         }
-        None
-    }
-
-    /// Each bucket as one entry at its last instant.
-    fn entries(&self, width: i64) -> Vec<(Timestamp, u64)> {
-        if self.used == 0 {
-            return Vec::new();
-        }
-        let end = |bucket: i64| Timestamp((bucket + 1).saturating_mul(width) - 1);
-        self.filled().map(|(bucket, units)| (end(bucket), units)).collect()
     }
 }
