@@ -1,4 +1,5 @@
-//! `OpenAPI` documents as data: a lenient importer, operations, samples and a path matcher.
+//! `OpenAPI` documents as data: a lenient importer, operations, samples, a path matcher and
+//! the validation of requests.
 //!
 //! [`load`] reads Swagger 2.0 and `OpenAPI` 3.0, 3.1 and 3.2, in JSON or YAML, into a [`Document`]
 //! of [`Operation`]s in document order. Real documents are rarely valid, so whatever is unknown or
@@ -20,6 +21,7 @@ mod parse;
 mod pointer;
 pub mod sample;
 mod tree;
+mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub use model::{
     Response, SchemeScope, SecurityRequirement, SecurityScheme, scopes,
 };
 pub use tree::Tree;
+pub use validate::{Body, BodyNeeded, RequestParts, Validators, Violation};
 
 /// Answers the bytes of a file, named by its normalised path relative to the root folder.
 ///

@@ -54,3 +54,26 @@ pub const MAX_TEMPLATE_SEGMENTS: usize = 64;
 pub const MAX_CHANGES: usize = 5_000;
 /// Most pairs of schemas compared for one body or parameter.
 pub const MAX_DIFF_STEPS: usize = 20_000;
+
+/// Most schemas that the validators of one document hold; what further ones ask for is not checked.
+pub const MAX_VALIDATED_SCHEMAS: usize = 200_000;
+/// Most distinct patterns of the validators of one document; further ones are not checked.
+pub const MAX_PATTERNS: usize = 1_000;
+/// Longest pattern in bytes; a longer one is not checked.
+pub const MAX_PATTERN_BYTES: usize = 4 * 1024;
+/// Most bytes that one compiled pattern may take, and its cache likewise; a larger one is not checked.
+pub const MAX_COMPILED_PATTERN_BYTES: usize = 256 * 1024;
+/// Longest JSON body that is validated.
+pub const MAX_VALIDATED_BODY_BYTES: usize = 1024 * 1024;
+/// Most violations told of one request; the rest are left out.
+pub const MAX_VIOLATIONS: usize = 20;
+/// Most characters of one name that a violation repeats.
+pub const MAX_VIOLATION_NAME_CHARS: usize = 64;
+/// Most characters of a violation's message.
+pub const MAX_VIOLATION_CHARS: usize = 200;
+/// Most comparisons of a schema with a value in one request; a request that needs more is a violation.
+pub const MAX_VALIDATION_STEPS: u32 = 500_000;
+/// Deepest nesting of schemas that is followed for one value; what lies deeper is not checked.
+pub const MAX_VALIDATION_DEPTH: usize = 160;
+/// Most parameters in the query of a validated request; more are a violation.
+pub const MAX_QUERY_PAIRS: usize = 1_000;

@@ -19,6 +19,7 @@
 mod segment;
 mod table;
 
+pub(crate) use segment::split_template;
 use segment::{Pattern, SegmentKind};
 use table::EdgeTable;
 
@@ -107,7 +108,7 @@ impl OperationMatcher {
             return Err(None);
         }
         let mut node = ROOT;
-        for segment in segment::split_template(path) {
+        for segment in split_template(path) {
             node = self.child(node, segment);
         }
         let methods = &mut self.nodes[node as usize].methods;

@@ -52,7 +52,7 @@ fn parse_json_or_flow(text: &str) -> Result<Parsed, SpecError> {
     parse_yaml(text).map_err(|_| error)
 }
 
-fn parse_json(text: &str) -> Result<Parsed, SpecError> {
+pub(crate) fn parse_json(text: &str) -> Result<Parsed, SpecError> {
     let mut build = Build::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let result = Node { build: &mut build }

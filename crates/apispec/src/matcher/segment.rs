@@ -19,7 +19,7 @@ pub(super) struct Pattern {
 }
 
 /// Splits at slashes that are not inside braces.
-pub(super) fn split_template(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split_template(path: &str) -> impl Iterator<Item = &str> {
     let mut in_braces = false;
     path.split(move |character| {
         match character {

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Document, SpecError, diff, load_named};
+use crate::{Body, BodyNeeded, Document, RequestParts, SpecError, Validators, diff, load_named};
 
 #[derive(Default)]
 struct Counts {
@@ -16,6 +16,10 @@ struct Counts {
     warned: usize,
     refused: usize,
     parts: usize,
+    /// Operations whose validator takes the document's own example of a JSON body.
+    examples_taken: usize,
+    examples_refused: usize,
+    unchecked: usize,
 }
 
 #[test]
@@ -32,13 +36,17 @@ fn every_document_of_the_folder_loads_or_is_refused_with_reason() {
         }
     }
     println!(
-        "{} loaded with {} operations and {} diagnostics; of those meant to fail {} warned about, {} refused; {} parts",
+        "{} loaded with {} operations and {} diagnostics; of those meant to fail {} warned about, {} refused; {} parts; \
+         {} bodies made from schemas taken by validators, {} refused; {} things not checked",
         counts.loaded,
         counts.operations,
         counts.diagnostics,
         counts.warned,
         counts.refused,
         counts.parts,
+        counts.examples_taken,
+        counts.examples_refused,
+        counts.unchecked,
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -66,12 +74,48 @@ fn check(root: &Path, file: &Path, counts: &mut Counts) -> Result<(), String> {
             if !diff(&document, &document).is_empty() {
                 return Err("it differs from itself".to_owned());
             }
+            validate(&document, counts);
             if meant_to_fail && document.diagnostics.is_empty() {
                 return Err("nothing was found wrong with it".to_owned());
             }
         }
     }
     Ok(())
+}
+
+/// Compiles every operation and lets it look at two requests, one of them with a body of the document.
+fn validate(document: &Document, counts: &mut Counts) {
+    let pairs = document.operations.iter().map(|one| (one.method.as_str(), one.path.as_str()));
+    let validators = Validators::compile(document, pairs);
+    counts.unchecked += validators.diagnostics().len();
+    for (index, operation) in document.operations.iter().enumerate() {
+        let kind = operation.request_body.as_ref().map(|body| body.content_type.as_bytes());
+        let headers = |name: &str| kind.filter(|_| name == "content-type");
+        let example = operation.request_body.as_ref().map(|body| body.example.to_string());
+        let mut request = RequestParts {
+            path: &operation.path,
+            query: Some("limit=10&page=x&filter[a]=1"),
+            headers: &headers,
+            body: Body::Whole(b"[{\"a\":null}]"),
+        };
+        let _ = validators.check(index, &request);
+        if let (Some(example), BodyNeeded::Yes { .. }) =
+            (&example, validators.body_needed(index, kind))
+        {
+            request.body = Body::Whole(example.as_bytes());
+            let found = validators.check(index, &request).err().unwrap_or_default();
+            let found: Vec<_> =
+                found.iter().filter(|one| one.location.starts_with("body")).collect();
+            match found.first() {
+                None => counts.examples_taken += 1,
+                Some(first) => {
+                    counts.examples_refused += 1;
+                    let (method, path) = (&operation.method, &operation.path);
+                    println!("  {method} {path}\t{}: {}", first.location, first.message);
+                }
+            }
+        }
+    }
 }
 
 fn line(name: &str, document: &Document) -> String {
