@@ -15,6 +15,7 @@ use keytoll_domain::time::{Day, Timestamp};
 
 use crate::access_log::Log;
 use crate::compile::Tables;
+use crate::entry::Gate;
 use crate::journal::Writer;
 use crate::metrics::{CoreMetrics, Metrics};
 use crate::options::{Clock, Options};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub tables: Arc<Tables>,
     pub metrics: Metrics,
     pub log: Option<Log>,
+    pub gate: Gate,
     /// No new connections, and answers close theirs.
     pub draining: AtomicBool,
     pub connections: AtomicI64,

@@ -1,7 +1,7 @@
 //! Starting and stopping the data plane, and what other threads may ask of it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,15 +16,20 @@ use tokio::sync::{oneshot, watch};
 use crate::access_log::Log;
 use crate::compile::{Compiler, Tables};
 use crate::core::{Core, RequestIds, Shared};
+use crate::entry::Gate;
 use crate::journal::{self, Journal, OpenError, Opened, Writer};
 use crate::metrics::{Metrics, Readings};
 use crate::options::{Clock, Options};
+use crate::per_address::Places;
 use crate::ports::{KeySource, PortError, UsageSink};
+use crate::tls::{self, ServerTls, TlsError};
 use crate::verify::{self, Question, Verdict};
 use crate::{feed, listener, rebuild};
 
 /// How often each core hands its refusal counts on and closes old upstream connections.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// What the listener speaks, offered by ALPN.
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 /// Values of the stop signal.
 const DRAIN: u8 = 1;
 const KILL: u8 = 2;
@@ -43,6 +48,8 @@ pub enum StartError {
     Replay(io::Error),
     #[error("cannot open the access log `{path}`: {source}")]
     AccessLog { path: PathBuf, source: io::Error },
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
 }
@@ -53,6 +60,8 @@ type SharedJournal = Arc<Mutex<Option<Arc<Journal>>>>;
 /// A gateway that is bound, or running.
 pub struct Handle {
     address: SocketAddr,
+    /// A second handle of every listener, so that connections can wait in them when no core listens any more.
+    listeners: Vec<TcpListener>,
     shared: Arc<Shared>,
     journal: SharedJournal,
     verifier: Verifier,
@@ -76,7 +85,7 @@ pub fn start(
     sink: Arc<dyn UsageSink>,
     clock: Clock,
 ) -> Result<Handle, StartError> {
-    let handle = bind(options, source, sink, clock)?;
+    let handle = bind(options, Vec::new(), source, sink, clock)?;
     handle.open();
     Ok(handle)
 }
@@ -84,9 +93,13 @@ pub fn start(
 /// Makes everything ready and takes the address, so that only [`Handle::open`] is left and cannot fail; until
 /// then connections wait. Blocks while records are read and counters are rebuilt.
 ///
+/// `inherited` are listeners that are open already and are used instead of the address in the options. All of them
+/// are served: with more than `options.workers`, there are as many workers as listeners.
+///
 /// The ports are driven by a runtime of the gateway's own, apart from the cores.
 pub fn bind(
     options: Options,
+    inherited: Vec<TcpListener>,
     source: Arc<dyn KeySource>,
     sink: Arc<dyn UsageSink>,
     clock: Clock,
@@ -94,7 +107,7 @@ pub fn bind(
     // A thread of its own, so that a caller inside a runtime may start a gateway too.
     let starting = std::thread::Builder::new()
         .name("gateway-start".into())
-        .spawn(move || bind_here(options, source, sink, clock))
+        .spawn(move || bind_here(options, inherited, source, sink, clock))
         .map_err(StartError::Threads)?;
     match starting.join() {
         Ok(started) => started,
@@ -104,6 +117,7 @@ pub fn bind(
 
 fn bind_here(
     mut options: Options,
+    inherited: Vec<TcpListener>,
     source: Arc<dyn KeySource>,
     sink: Arc<dyn UsageSink>,
     clock: Clock,
@@ -111,7 +125,7 @@ fn bind_here(
     let mut runtime = Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).thread_name("gateway-feed").enable_all().build();
     let runtime = runtime.map_err(StartError::Threads)?;
-    let workers = options.workers.max(1);
+    let workers = options.workers.max(1).max(inherited.len());
     // It is written into JSON as it is.
     options.upgrade_url = options.upgrade_url.filter(|url| is_plain_url(url));
     let dir = options.data_dir.join("journal");
@@ -138,8 +152,13 @@ fn bind_here(
         },
         source,
     })?;
+    let gate = gate(&options)?;
+    if let Some(tls) = &gate.tls {
+        runtime.spawn(tls.clone().follow());
+    }
     let shared = Arc::new(Shared {
         clock,
+        gate,
         tables,
         metrics: Metrics::new(),
         log,
@@ -149,10 +168,11 @@ fn bind_here(
         options,
     });
     let address = shared.options.listen;
-    let listeners = listener::bind(address, workers);
-    let listeners = listeners.map_err(|source| StartError::Listen { address, source })?;
-    let address =
-        listeners[0].local_addr().map_err(|source| StartError::Listen { address, source })?;
+    let failed = |source| StartError::Listen { address, source };
+    let listeners = listener::bind(address, workers, inherited).map_err(failed)?;
+    let kept = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+    let kept = kept.map_err(failed)?;
+    let address = listeners[0].local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(0);
     let (open, opening) = watch::channel(false);
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
@@ -176,6 +196,7 @@ fn bind_here(
         Verifier { shared: shared.clone(), own: Arc::new(Mutex::new((spare, RequestIds::new()))) };
     Ok(Handle {
         address,
+        listeners: kept,
         shared,
         journal,
         verifier,
@@ -184,6 +205,14 @@ fn bind_here(
         workers: threads,
         runtime: Some(runtime),
     })
+}
+
+fn gate(options: &Options) -> Result<Gate, TlsError> {
+    let tls = match &options.tls[..] {
+        [] => None,
+        files => Some(Arc::new(ServerTls::load(files, &PROTOCOLS)?)),
+    };
+    Ok(Gate { tls, places: Places::new(options.bounds.connections_per_address) })
 }
 
 fn is_plain_url(url: &str) -> bool {
@@ -229,7 +258,7 @@ fn work(
     shared: Arc<Shared>,
     journal: &SharedJournal,
     writer: Writer,
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     mut signals: Signals,
 ) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -321,10 +350,29 @@ impl Handle {
         })
     }
 
+    /// Loads the TLS certificates again; how that went is in the log.
+    pub fn reload_tls(&self) {
+        if let Some(tls) = &self.shared.gate.tls {
+            tls::log(&tls.reload());
+        }
+    }
+
+    /// From now on `/readyz` says that no new calls should come; they are served nevertheless.
+    pub fn announce_stop(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// [`Self::shutdown`], but the listeners stay open: connections wait in them for who is given them next.
+    pub fn hand_over(mut self, deadline: Duration) -> (bool, Vec<TcpListener>) {
+        let listeners = std::mem::take(&mut self.listeners);
+        (self.shutdown(deadline), listeners)
+    }
+
     /// Stops accepting, lets calls in flight end until the deadline, then syncs and offers the journal. Blocks.
     /// `true` when everything charged is in the store; the rest is offered by the next run.
     pub fn shutdown(mut self, deadline: Duration) -> bool {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.announce_stop();
+        self.listeners.clear();
         self.stop.send_replace(DRAIN);
         let workers = std::mem::take(&mut self.workers);
         let Some(runtime) = self.runtime.take() else { return false };

@@ -13,6 +13,7 @@ mod cells;
 mod compile;
 mod core;
 mod credential;
+mod entry;
 mod feed;
 mod gateway;
 pub mod journal;
@@ -38,7 +39,7 @@ mod verify;
 mod tests;
 
 pub use gateway::{Handle, StartError, Verifier, bind, start};
-pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options};
+pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options, ProxyProtocol};
 pub use tls::{ClientTls, ClientTlsOptions, ServerTls, TlsError, TlsFiles};
 pub use upstream::{UpstreamUrlError, check_upstream_url};
 pub use verify::{KeyRef, Question, Verdict};

@@ -11,10 +11,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::core::Core;
+use crate::entry::{self, Entered, Stream};
 use crate::proxy;
 
 /// hyper's own limit, which costs no allocation.
@@ -22,18 +24,47 @@ const HYPER_HEAD_FIELDS: usize = 100;
 const BACKLOG: i32 = 4096;
 /// Pause after an accept error that another connection would meet too (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection without a request yet is waited for when the gateway stops.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Binds one listener per worker. The first bind is exclusive, so that a taken port is an error.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+/// One listener per worker, made or inherited.
+pub(crate) fn bind(
+    address: SocketAddr,
+    workers: usize,
+    inherited: Vec<StdListener>,
+) -> io::Result<Vec<StdListener>> {
+    if inherited.is_empty() { make(address, workers) } else { adopt(inherited, workers) }
+}
+
+/// The first bind is exclusive, so that a taken port is an error.
+fn make(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
     let probe = socket(address, false)?;
     let address = probe.local_addr()?.as_socket().unwrap_or(address);
     drop(probe);
-    let listeners = (0..workers).map(|_| {
-        let socket = socket(address, true)?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    });
-    listeners.collect()
+    (0..workers).map(|_| shared_listener(address)).collect()
+}
+
+/// Keeps every inherited listener, because connections wait in each of them. When there are fewer than workers, the
+/// others join their group, or share them if they are in none that this user may join.
+fn adopt(mut listeners: Vec<StdListener>, workers: usize) -> io::Result<Vec<StdListener>> {
+    let given = listeners.len();
+    for listener in &listeners {
+        listener.set_nonblocking(true)?;
+    }
+    let address = listeners[0].local_addr()?;
+    let is_group = listeners.iter().all(|one| SockRef::from(one).reuse_port().unwrap_or(false));
+    for index in given..workers {
+        let joined = if is_group { shared_listener(address).ok() } else { None };
+        let listener = joined.map_or_else(|| listeners[index % given].try_clone(), Ok)?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn shared_listener(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = socket(address, true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -87,17 +118,37 @@ async fn connection(
     core: Rc<Core>,
     stream: TcpStream,
     peer: SocketAddr,
-    mut stop: watch::Receiver<u8>,
+    stop: watch::Receiver<u8>,
 ) {
     let shared = core.shared.clone();
-    let bounds = &shared.options.bounds;
     let _ = stream.set_nodelay(true);
     // A client that stops reading holds its place no longer than one that stops sending.
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(bounds.idle));
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(shared.options.bounds.idle));
     shared.connections.fetch_add(1, Ordering::Relaxed);
+    match entry::enter(&shared, stream, peer).await {
+        Ok(Entered { stream, client, place }) => {
+            match stream {
+                Stream::Plain(stream) => talk(core, stream, client, stop).await,
+                Stream::Tls(stream) => talk(core, *stream, client, stop).await,
+            }
+            drop(place);
+        }
+        Err(refused) => tracing::debug!(%refused, %peer, "connection closed"),
+    }
+    shared.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+async fn talk<S>(core: Rc<Core>, stream: S, client: SocketAddr, mut stop: watch::Receiver<u8>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let bounds = core.shared.options.bounds;
+    let asked = Rc::new(Notify::new());
+    let asking = asked.clone();
     let service = service_fn(move |request| {
+        asking.notify_one();
         let core = core.clone();
-        async move { Ok::<_, std::convert::Infallible>(proxy::serve(core, peer, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(proxy::serve(core, client, request).await) }
     });
     let mut builder = http1::Builder::new();
     if bounds.head_max_fields != HYPER_HEAD_FIELDS {
@@ -111,9 +162,14 @@ async fn connection(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let stopped = async {
+        let _ = stop.changed().await;
+        // Whoever connected just now is heard: to close on it would be to refuse it.
+        let _ = tokio::time::timeout(FIRST_REQUEST_WAIT, asked.notified()).await;
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stop.changed() => {
+        () = stopped => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -121,5 +177,4 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
-    shared.connections.fetch_sub(1, Ordering::Relaxed);
 }

@@ -10,6 +10,7 @@ use keytoll_domain::key_format::DEFAULT_BRAND;
 use keytoll_domain::time::Timestamp;
 
 use crate::journal;
+use crate::tls::TlsFiles;
 
 /// The wall clock, as microseconds; called from every core.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -21,6 +22,9 @@ pub struct Options {
     pub workers: usize,
     /// Peers whose `X-Forwarded-For` is believed and who may ask for forward authentication without a token.
     pub trusted_proxies: Vec<IpNet>,
+    /// The listener's certificates, the first for clients that name no other's host; none = plain HTTP.
+    pub tls: Vec<TlsFiles>,
+    pub proxy_protocol: ProxyProtocol,
     /// Where the journal lives.
     pub data_dir: PathBuf,
     /// This node's name in receipts, seals and heartbeats.
@@ -39,6 +43,15 @@ pub enum AccessLog {
     Off,
     Stdout,
     File(PathBuf),
+}
+
+/// Whether connections begin with a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    /// Those of trusted proxies must, all others cannot: from them it is a malformed request.
+    Trusted,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +78,9 @@ pub struct Bounds {
     pub head_max_fields: usize,
     /// Connections served at once per worker; further ones wait in the backlog.
     pub connections_max: usize,
+    /// Connections of one client address (IPv6: one /64) over all workers; further ones are closed. Trusted proxies
+    /// are exempt.
+    pub connections_per_address: u32,
 }
 
 impl Options {
@@ -73,6 +89,8 @@ impl Options {
             listen,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             trusted_proxies: Vec::new(),
+            tls: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
             data_dir,
             node: node.to_owned(),
             brand: DEFAULT_BRAND.to_owned(),
@@ -101,6 +119,7 @@ impl Default for Bounds {
             head_max_bytes: 64 * 1024,
             head_max_fields: 100,
             connections_max: 16 * 1024,
+            connections_per_address: 1024,
         }
     }
 }

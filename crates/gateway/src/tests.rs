@@ -2,6 +2,7 @@
 
 mod calls;
 mod credentials;
+mod entry;
 mod faults;
 mod limits;
 mod streams;

@@ -43,7 +43,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             configuration::show(&loaded, sources, output)?;
         }
         Command::Config(cli::ConfigCommand::Check) => configuration::check(&loaded, output)?,
-        Command::Serve(arguments) => return serve::run(&loaded, arguments.role),
+        Command::Serve(arguments) => {
+            return serve::run(&loaded, cli.common.config.as_deref(), arguments.role);
+        }
         Command::Restore { file } => storage::restore(&loaded, &file, output)?,
         Command::Doctor => return storage::doctor(&loaded, output),
         command => {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keytoll_gateway::AccessLog;
+use keytoll_gateway::{AccessLog, Bounds, ProxyProtocol, TlsFiles};
 pub use load::{Loaded, built_in, load};
 
 /// One key of the configuration.
@@ -41,6 +41,41 @@ pub const KEYS: &[KeySpec] = &[
         "gateway.trusted_proxies",
         "[]",
         "networks whose X-Forwarded-For is believed and that may ask /v1/auth",
+    ),
+    key("gateway.tls.cert", "", "PEM file of the certificate chain; not set = plain HTTP"),
+    key("gateway.tls.key", "", "PEM file of the certificate's private key"),
+    key(
+        "gateway.tls.extra",
+        "[]",
+        "further certificates, chosen by their host names: [[gateway.tls.extra]] with cert and key",
+    ),
+    key(
+        "gateway.proxy_protocol",
+        "off",
+        "off, or trusted: connections of trusted_proxies begin with a PROXY header (version 1 or 2)",
+    ),
+    key(
+        "gateway.connections_max",
+        "16384",
+        "connections served at once per worker; further ones wait",
+    ),
+    key(
+        "gateway.connections_per_address",
+        "1024",
+        "connections of one client address (IPv6: one /64); trusted_proxies are exempt",
+    ),
+    key("gateway.head_max_bytes", "65536", "size of a request's line and headers"),
+    key("gateway.body_max_bytes", "1073741824", "size of a request's body"),
+    key(
+        "gateway.head_secs",
+        "60",
+        "time for a request's line and headers; also how long an idle connection is kept",
+    ),
+    key("gateway.idle_secs", "60", "longest pause within a body, of the client or the upstream"),
+    key(
+        "gateway.stop_delay_secs",
+        "0",
+        "at a stop, how long /readyz answers 503 before new connections are refused",
     ),
     key("portal.listen", "127.0.0.1:8081", "address of pages and management API"),
     key(
@@ -80,6 +115,11 @@ pub struct Config {
     /// At least 1.
     pub gateway_workers: usize,
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The first is for clients that name no other's host; none = plain HTTP.
+    pub tls: Vec<TlsFiles>,
+    pub proxy_protocol: ProxyProtocol,
+    pub bounds: Bounds,
+    pub stop_delay: Duration,
     pub portal_listen: SocketAddr,
     pub public_url: String,
     pub metrics_listen: Option<SocketAddr>,

@@ -14,8 +14,10 @@ use tokio::net::TcpListener;
 use crate::cli::{Demo, Role};
 use crate::commands::runtime;
 use crate::config::{self, Config};
+use crate::handover::Sockets;
 use crate::output;
 use crate::server::{self, Server};
+use crate::signals;
 
 pub fn run(arguments: &Demo) -> Result<ExitCode> {
     server::log_to_stderr("warn");
@@ -38,10 +40,10 @@ async fn serve(arguments: &Demo) -> Result<ExitCode> {
         seeded.get_or_init(|| keys);
         Ok(())
     };
-    let server = server::start(&config, Role::All, prepare).await?;
+    let server = server::start(&config, Role::All, Sockets::default(), prepare).await?;
     let keys = seeded.into_inner().context("the demo's data was not prepared")?;
     output::line(&welcome(arguments, &server, &keys))?;
-    let stop = server::stop_asked()?;
+    let stop = signals::stop_asked()?;
     server.open_gateway();
     let traffic = (!arguments.no_traffic)
         .then(|| {

@@ -10,10 +10,12 @@ mod commands;
 mod config;
 mod context;
 mod demo;
+mod handover;
 mod lock;
 mod output;
 mod ports;
 mod server;
+mod signals;
 mod specs;
 mod wiring;
 

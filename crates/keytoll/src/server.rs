@@ -2,7 +2,7 @@
 //!
 //! The data folder's lock comes first, the gateway's listener last: when `/healthz` answers, all of it does.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::cli::Role;
 use crate::config::Config;
 use crate::context;
+use crate::handover::Sockets;
 use crate::lock::{self, DataLock};
 use crate::ports::StorePorts;
 use crate::wiring::{FeedWake, SystemClock};
@@ -31,6 +32,9 @@ pub struct Server {
     pub gateway_addr: Option<SocketAddr>,
     pub portal_addr: Option<SocketAddr>,
     gateway: Option<Arc<keytoll_gateway::Handle>>,
+    /// Second handles of the control plane's listeners, for who comes next.
+    listeners: Sockets,
+    stop_delay: Duration,
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _lock: DataLock,
@@ -39,7 +43,13 @@ pub struct Server {
 /// Opens the store, then the portal, then (unless the role leaves it out) the gateway.
 /// `prepare` runs when the store is open and nothing listens yet. The gateway waits for
 /// [`Server::open_gateway`], so that who reaches it finds all the rest done, start-up lines included.
-pub async fn start<F>(config: &Config, role: Role, prepare: impl FnOnce(Ctx) -> F) -> Result<Server>
+/// Sockets that are open already are used in place of the configured addresses.
+pub async fn start<F>(
+    config: &Config,
+    role: Role,
+    sockets: Sockets,
+    prepare: impl FnOnce(Ctx) -> F,
+) -> Result<Server>
 where
     F: Future<Output = Result<()>>,
 {
@@ -53,23 +63,26 @@ where
         gateway_addr: None,
         portal_addr: None,
         gateway: None,
+        listeners: Sockets::default(),
+        stop_delay: config.stop_delay,
         stopping,
         tasks: Vec::new(),
         _lock: lock,
     };
     if role != Role::Gateway {
-        server.open_portal(config).await?;
+        server.open_portal(config, sockets.portal).await?;
     }
     if role != Role::Control {
-        server.bind_gateway(config, wake).await?;
-        server.open_metrics(config).await?;
+        server.bind_gateway(config, sockets.gateway, wake).await?;
+        server.open_metrics(config, sockets.metrics).await?;
     }
     Ok(server)
 }
 
 impl Server {
-    async fn open_portal(&mut self, config: &Config) -> Result<()> {
-        let listener = bind(config.portal_listen, "portal.listen").await?;
+    async fn open_portal(&mut self, config: &Config, inherited: Option<StdListener>) -> Result<()> {
+        let (listener, kept) = bind(config.portal_listen, "portal.listen", inherited).await?;
+        self.listeners.portal = Some(kept);
         self.portal_addr = Some(listener.local_addr()?);
         let public_url: Origin = config
             .public_url
@@ -94,7 +107,21 @@ impl Server {
         Ok(())
     }
 
-    async fn bind_gateway(&mut self, config: &Config, wake: FeedWake) -> Result<()> {
+    async fn bind_gateway(
+        &mut self,
+        config: &Config,
+        inherited: Vec<StdListener>,
+        wake: FeedWake,
+    ) -> Result<()> {
+        if let Some(first) = inherited.first() {
+            warn_of_address(first, config.gateway_listen, "gateway.listen")?;
+        }
+        if inherited.len() > config.gateway_workers {
+            tracing::warn!(
+                sockets = inherited.len(),
+                "more sockets were passed than gateway.workers; each has a worker until the next full restart"
+            );
+        }
         let node = context::node_name(&config.data_dir.join("journal"))?;
         let ports = Arc::new(StorePorts {
             ctx: self.ctx.clone(),
@@ -105,7 +132,7 @@ impl Server {
         let options = gateway_options(config, &node);
         let clock = Arc::new(|| SystemClock.now());
         let started = tokio::task::spawn_blocking(move || {
-            keytoll_gateway::bind(options, ports.clone(), ports, clock)
+            keytoll_gateway::bind(options, inherited, ports.clone(), ports, clock)
         });
         let handle = match started.await? {
             Err(StartError::Listen { address, source }) => {
@@ -118,12 +145,17 @@ impl Server {
         Ok(())
     }
 
-    async fn open_metrics(&mut self, config: &Config) -> Result<()> {
+    async fn open_metrics(
+        &mut self,
+        config: &Config,
+        inherited: Option<StdListener>,
+    ) -> Result<()> {
         let (Some(address), Some(gateway)) = (config.metrics_listen, &self.gateway) else {
             return Ok(());
         };
-        let listener = bind(address, "metrics.listen").await?;
         let gateway = Arc::downgrade(gateway);
+        let (listener, kept) = bind(address, "metrics.listen", inherited).await?;
+        self.listeners.metrics = Some(kept);
         let text = move || {
             let text = gateway.upgrade().map_or_else(String::new, |gateway| gateway.metrics_text());
             async move { ([("content-type", METRICS_TYPE)], text) }
@@ -152,8 +184,34 @@ impl Server {
         }
     }
 
+    /// Loads certificates again.
+    pub fn reload(&self) {
+        if let Some(gateway) = self.gateway.clone() {
+            tokio::task::spawn_blocking(move || gateway.reload_tls());
+        }
+    }
+
     /// Refuses new connections, lets calls in flight end, syncs the journal and closes the store.
     pub async fn stop(mut self) -> Result<()> {
+        if let Some(gateway) = &self.gateway {
+            gateway.announce_stop();
+            tokio::time::sleep(self.stop_delay).await;
+        }
+        self.listeners = Sockets::default();
+        self.end(|gateway| (gateway.shutdown(DRAIN), Vec::new())).await.map(drop)
+    }
+
+    /// Like [`Self::stop`], but new connections wait in the sockets that are returned. The data folder is free when
+    /// this returns.
+    pub async fn hand_over(self) -> Result<Sockets> {
+        self.end(|gateway| gateway.hand_over(DRAIN)).await
+    }
+
+    async fn end(
+        mut self,
+        end_gateway: impl FnOnce(keytoll_gateway::Handle) -> (bool, Vec<StdListener>) + Send + 'static,
+    ) -> Result<Sockets> {
+        let mut sockets = std::mem::take(&mut self.listeners);
         if let Some(mut shared) = self.gateway.take() {
             // The metrics listener holds the gateway only while it writes an answer.
             let gateway = loop {
@@ -164,7 +222,9 @@ impl Server {
                 tokio::task::yield_now().await;
             };
             let node = gateway.node().to_owned();
-            let settled = tokio::task::spawn_blocking(move || gateway.shutdown(DRAIN)).await?;
+            let ended = tokio::task::spawn_blocking(move || end_gateway(gateway)).await?;
+            let settled;
+            (settled, sockets.gateway) = ended;
             if !settled {
                 tracing::warn!(
                     "some calls are not in the store yet; the next start brings them in"
@@ -179,7 +239,7 @@ impl Server {
             let _ = tokio::time::timeout(DRAIN, task).await;
         }
         self.ctx.store.close().await;
-        Ok(())
+        Ok(sockets)
     }
 }
 
@@ -187,6 +247,9 @@ fn gateway_options(config: &Config, node: &str) -> Options {
     let mut options = Options::new(config.gateway_listen, config.data_dir.clone(), node);
     options.workers = config.gateway_workers;
     options.trusted_proxies.clone_from(&config.trusted_proxies);
+    options.tls.clone_from(&config.tls);
+    options.proxy_protocol = config.proxy_protocol;
+    options.bounds = config.bounds;
     options.brand.clone_from(&config.brand);
     options.upgrade_url = Some(format!("{}/plans", config.public_url));
     options.access_log = config.access_log.clone();
@@ -209,8 +272,35 @@ async fn warn_of_others(ctx: &Ctx, node: &str) -> Result<()> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| taken(address, key))
+/// A listener and a second handle of it.
+async fn bind(
+    address: SocketAddr,
+    key: &str,
+    inherited: Option<StdListener>,
+) -> Result<(TcpListener, StdListener)> {
+    let listener = match inherited {
+        Some(listener) => {
+            warn_of_address(&listener, address, key)?;
+            listener.set_nonblocking(true)?;
+            listener
+        }
+        None => {
+            TcpListener::bind(address).await.with_context(|| taken(address, key))?.into_std()?
+        }
+    };
+    let kept = listener.try_clone()?;
+    Ok((TcpListener::from_std(listener)?, kept))
+}
+
+/// The socket wins, because connections may wait in it.
+fn warn_of_address(listener: &StdListener, configured: SocketAddr, key: &str) -> Result<()> {
+    let address = listener.local_addr()?;
+    if address != configured && configured.port() != 0 {
+        tracing::warn!(
+            "listening on {address}, as the passed socket does, not on {configured} ({key})"
+        );
+    }
+    Ok(())
 }
 
 /// Says early and plainly that an address is taken. The listener's own bind decides in the end.
@@ -222,27 +312,6 @@ fn taken(address: SocketAddr, key: &str) -> String {
     format!(
         "cannot listen on {address} ({key}); stop the program that uses it or choose another address"
     )
-}
-
-/// Notices signals from now on; what it returns ends at the first SIGINT or SIGTERM. A second one ends the
-/// process at once.
-pub fn stop_asked() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            std::process::exit(130);
-        });
-    })
 }
 
 /// Program messages of this level and above go to standard error, unless `KEYTOLL_LOG` says otherwise.

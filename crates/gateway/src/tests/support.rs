@@ -345,6 +345,19 @@ impl World {
         self.gateway.as_ref().unwrap()
     }
 
+    /// Another gateway on the same data, with listeners that are open already.
+    pub(super) fn restart(&mut self, workers: usize, listeners: Vec<TcpListener>) {
+        let mut options = Options::new(([127, 0, 0, 1], 0).into(), self.data.clone(), "here");
+        options.workers = workers;
+        options.journal.segment_bytes = Some(1 << 20);
+        let hands = self.hands.clone();
+        let clock = Arc::new(move || hands.now());
+        let (records, ledger) = (self.records.clone(), self.ledger.clone());
+        let gateway = crate::bind(options, listeners, records, ledger, clock).unwrap();
+        gateway.open();
+        self.gateway = Some(gateway);
+    }
+
     pub(super) fn client(&self) -> Client {
         Client::to(self.addr)
     }

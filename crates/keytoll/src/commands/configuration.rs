@@ -1,6 +1,7 @@
 //! `config show`, `config check`.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use keytoll_gateway::ServerTls;
 use serde_json::{Map, Value, json};
 
 use crate::config::{KEYS, Loaded};
@@ -38,7 +39,11 @@ pub fn show(loaded: &Loaded, sources: bool, output: Output) -> Result<()> {
     output.print(&Value::Object(document), || table(&header, &rows))
 }
 
+/// Also reads the files that the configuration names, as the server would at its start.
 pub fn check(loaded: &Loaded, output: Output) -> Result<()> {
+    if !loaded.config.tls.is_empty() {
+        ServerTls::load(&loaded.config.tls, &[]).context("gateway.tls")?;
+    }
     let data_dir = loaded.config.data_dir.display().to_string();
     output.print(&json!({ "valid": true, "data_dir": data_dir }), || {
         "The configuration is valid.".into()

@@ -80,16 +80,27 @@ fn merge_file(path: &Path, entries: &mut BTreeMap<&'static str, Entry>) -> Resul
     let table: toml::Table = toml::from_str(&text)
         .map_err(|reason| ConfigError::NotToml { path: path.into(), reason: Box::new(reason) })?;
     for (name, value) in table {
-        match value {
-            toml::Value::Table(section) if is_section(&name) => {
-                for (key, value) in section {
-                    set(path, &format!("{name}.{key}"), value, entries)?;
-                }
-            }
-            value => set(path, &name, value, entries)?,
-        }
+        merge_value(path, &name, value, entries)?;
     }
     Ok(())
+}
+
+/// A section's members one by one, sections within it too.
+fn merge_value(
+    path: &Path,
+    name: &str,
+    value: toml::Value,
+    entries: &mut BTreeMap<&'static str, Entry>,
+) -> Result<(), ConfigError> {
+    match value {
+        toml::Value::Table(section) if is_section(name) => {
+            for (key, value) in section {
+                merge_value(path, &format!("{name}.{key}"), value, entries)?;
+            }
+            Ok(())
+        }
+        value => set(path, name, value, entries),
+    }
 }
 
 fn set(
@@ -110,7 +121,7 @@ fn merge_variable(
     entries: &mut BTreeMap<&'static str, Entry>,
 ) -> Result<(), ConfigError> {
     let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(()) };
-    let key = rest.to_ascii_lowercase().replacen("__", ".", 1);
+    let key = rest.to_ascii_lowercase().replace("__", ".");
     let Some(spec) = spec(&key) else {
         return if rest.contains("__") { Err(unknown(name, &key)) } else { Ok(()) };
     };
@@ -124,7 +135,7 @@ fn spec(name: &str) -> Option<&'static KeySpec> {
 }
 
 fn is_section(name: &str) -> bool {
-    KEYS.iter().any(|spec| spec.name.split_once('.').is_some_and(|(section, _)| section == name))
+    KEYS.iter().any(|spec| spec.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// The error, with the key that was probably meant when one is close.

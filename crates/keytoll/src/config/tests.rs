@@ -84,6 +84,18 @@ fn bad_values_are_refused_with_the_key() {
         "[portal]\npublic_url = \"example.org\"",
         "[portal]\npublic_url = \"https://example.org/x\"",
         "[gateway]\npublic_url = \"api.example.org\"",
+        "[gateway.tls]\ncert = \"a.pem\"",
+        "[gateway.tls]\nkey = \"a.key\"",
+        "[[gateway.tls.extra]]\ncert = \"a.pem\"\nkey = \"a.key\"",
+        "[gateway.tls]\ncert = \"a\"\nkey = \"b\"\n[[gateway.tls.extra]]\ncert = \"c\"",
+        "[gateway]\nproxy_protocol = \"on\"",
+        "[gateway]\nproxy_protocol = \"trusted\"",
+        "[gateway]\nconnections_per_address = 0",
+        "[gateway]\nconnections_max = 0",
+        "[gateway]\nhead_max_bytes = 100",
+        "[gateway]\nhead_secs = 0",
+        "[gateway]\nidle_secs = 1000000",
+        "[gateway]\nstop_delay_secs = 301",
         "[journal]\nfsync = \"soon\"",
         "[journal]\nfsync = \"0s\"",
         "[journal]\nmax_bytes = 1",
@@ -99,6 +111,40 @@ fn bad_values_are_refused_with_the_key() {
     assert!(matches!(load_text("a = ", &[]), Err(ConfigError::NotToml { .. })));
     let missing = load(Some(std::path::Path::new("/nowhere/keytoll.toml")), std::iter::empty());
     assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn certificates_come_from_a_section_within_a_section_or_the_environment() {
+    let loaded = load_text(
+        "[gateway.tls]\ncert = \"a.pem\"\nkey = \"a.key\"\n\
+         [[gateway.tls.extra]]\ncert = \"b.pem\"\nkey = \"b.key\"\n",
+        &[("KEYTOLL_GATEWAY__TLS__CERT", "c.pem")],
+    );
+    let config = loaded.unwrap().config;
+    let pair = |cert: &str, key: &str| TlsFiles { cert: cert.into(), key: key.into() };
+    assert_eq!(config.tls, [pair("c.pem", "a.key"), pair("b.pem", "b.key")]);
+    assert_eq!(config.gateway_url, "https://127.0.0.1:8080");
+    let error = load_text("[gateway.tls]\ncrt = \"a\"", &[]).unwrap_err().to_string();
+    assert!(error.contains("did you mean `gateway.tls.cert`"), "{error}");
+}
+
+#[test]
+fn bounds_of_the_listener_reach_the_gateway() {
+    let config = load_text(
+        "[gateway]\nproxy_protocol = \"trusted\"\ntrusted_proxies = [\"10.0.0.1\"]\n\
+         connections_per_address = 7\nbody_max_bytes = 9\nidle_secs = 5\n",
+        &[],
+    );
+    let config = config.unwrap().config;
+    assert_eq!(config.proxy_protocol, ProxyProtocol::Trusted);
+    assert_eq!((config.bounds.connections_per_address, config.bounds.body_max_bytes), (7, 9));
+    assert_eq!(config.bounds.idle, Duration::from_secs(5));
+}
+
+#[test]
+fn the_defaults_of_the_bounds_are_those_of_the_gateway() {
+    let config = load_text("", &[]).unwrap().config;
+    assert_eq!(format!("{:?}", config.bounds), format!("{:?}", Bounds::default()));
 }
 
 #[test]

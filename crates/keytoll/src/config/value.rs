@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::load::Entry;
 use super::{AccessLog, Config, ConfigError};
 
+mod listener;
+
 type Entries = BTreeMap<&'static str, Entry>;
 
 const STORAGE_SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
@@ -45,13 +47,20 @@ pub(super) fn config(entries: &Entries) -> Result<Config, ConfigError> {
     if gateway_listen == portal_listen && portal_listen.port() != 0 {
         return Err(bad(entries, "portal.listen", "is gateway.listen too: give each its own"));
     }
+    let trusted_proxies = networks(entries, "gateway.trusted_proxies")?;
+    let tls = listener::tls(entries)?;
+    let scheme = if tls.is_empty() { "http" } else { "https" };
     Ok(Config {
         gateway_listen,
-        gateway_url: public_url(entries, "gateway.public_url", gateway_listen)?,
+        gateway_url: public_url(entries, "gateway.public_url", scheme, gateway_listen)?,
         gateway_workers: workers(entries)?,
-        trusted_proxies: networks(entries, "gateway.trusted_proxies")?,
+        tls,
+        proxy_protocol: listener::proxy_protocol(entries, &trusted_proxies)?,
+        bounds: listener::bounds(entries)?,
+        stop_delay: listener::stop_delay(entries)?,
+        trusted_proxies,
         portal_listen,
-        public_url: public_url(entries, "portal.public_url", portal_listen)?,
+        public_url: public_url(entries, "portal.public_url", "http", portal_listen)?,
         metrics_listen: optional_address(entries, "metrics.listen")?,
         storage_url: storage.map_or_else(default_storage, ToOwned::to_owned),
         journal_fsync: fsync(entries)?,
@@ -125,10 +134,11 @@ fn workers(entries: &Entries) -> Result<usize, ConfigError> {
 fn public_url(
     entries: &Entries,
     name: &'static str,
+    scheme: &str,
     listen: SocketAddr,
 ) -> Result<String, ConfigError> {
     let Some(url) = text(entries, name)? else {
-        return Ok(format!("http://{listen}"));
+        return Ok(format!("{scheme}://{listen}"));
     };
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let host = rest.map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
