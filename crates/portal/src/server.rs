@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 
 use crate::state::Portal;
@@ -28,6 +28,8 @@ const BODY_MAX_BYTES: usize = 1024 * 1024;
 const CONNECTIONS_MAX: u32 = 4096;
 /// From a connection's first byte to the end of a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a connection without a request yet is waited for when the portal stops.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// Pause after an accept error that another connection would meet too (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -106,7 +108,10 @@ async fn connection(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let asked = Arc::new(Notify::new());
+    let asking = asked.clone();
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        asking.notify_one();
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
@@ -117,9 +122,14 @@ async fn connection(
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let stopped = async {
+        let _ = stopped.changed().await;
+        // Whoever connected just now is heard: to close on it would be to refuse it.
+        let _ = tokio::time::timeout(FIRST_REQUEST_WAIT, asked.notified()).await;
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stopped.changed() => {
+        () = stopped => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

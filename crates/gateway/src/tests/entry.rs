@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::support::*;
 use crate::options::ProxyProtocol;
+use crate::tls::tests::Authority;
 
 const CALL: &str =
     "GET /zoo/animals HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret-of-alice\r\n\r\n";
@@ -113,4 +117,38 @@ fn a_single_inherited_listener_serves_all_workers() {
     for _ in 0..20 {
         assert_eq!(world.call("GET /healthz", "").status, 200);
     }
+}
+
+/// The answer to one call over TLS, and the certificate that was shown.
+async fn call_by_tls(world: &World, authority: &Authority) -> (String, Vec<u8>) {
+    let stream = TcpStream::connect(world.addr).await.unwrap();
+    let client = authority.client(None, &[b"http/1.1"]);
+    let mut stream = client.connect("api.example.test", stream).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    let call = CALL.replace("Host: a\r\n", "Host: a\r\nConnection: close\r\n");
+    stream.write_all(call.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    (answer, shown)
+}
+
+#[tokio::test]
+async fn calls_come_by_tls_and_certificates_are_exchanged() {
+    let authority = Authority::new();
+    let files = authority.issue("gateway", &["api.example.test"]);
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.options = Box::new(move |options| options.tls = vec![files]);
+    let world = setup.start();
+    let (answer, old) = call_by_tls(&world, &authority).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    authority.issue("gateway", &["api.example.test"]);
+    world.gateway().reload_tls();
+    let (answer, new) = call_by_tls(&world, &authority).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_ne!(old, new);
+    let mut plain = world.client();
+    plain.send(CALL);
+    assert!(plain.answer().is_none_or(|answer| answer.status != 200));
+    assert_eq!(world.sums().calls, 2);
 }

@@ -11,13 +11,13 @@ use tokio_rustls::client;
 use super::*;
 
 /// A folder with an authority of its own.
-struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("keytoll-tls-{}-{number}", std::process::id());
@@ -31,7 +31,7 @@ impl Authority {
     }
 
     /// A certificate for these names, in `LABEL.crt` and `LABEL.key`.
-    fn issue(&self, label: &str, names: &[&str]) -> TlsFiles {
+    pub(crate) fn issue(&self, label: &str, names: &[&str]) -> TlsFiles {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(names).unwrap();
@@ -47,7 +47,7 @@ impl Authority {
         TlsFiles { cert: path("crt"), key: path("key") }
     }
 
-    fn client(&self, server_name: Option<&str>, protocols: &[&[u8]]) -> ClientTls {
+    pub(crate) fn client(&self, server_name: Option<&str>, protocols: &[&[u8]]) -> ClientTls {
         let options = ClientTlsOptions {
             ca: Some(self.folder.join("ca.pem")),
             server_name: server_name.map(ToOwned::to_owned),
