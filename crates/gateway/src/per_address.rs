@@ -77,9 +77,9 @@ impl Drop for Place {
 fn network(address: IpAddr) -> Network {
     match address.to_canonical() {
         IpAddr::V4(address) => Network::V4(address.to_bits()),
+        // The upper half.
         IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            Network::V6(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            Network::V6(u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX))
         }
     }
 }

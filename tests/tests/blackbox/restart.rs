@@ -124,17 +124,17 @@ struct Held {
 
 impl Held {
     fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(("127.0.0.1", free_port())).expect("the port is free");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         Self { listener, url }
     }
 
     fn receive(&self) -> TcpStream {
-        let (mut stream, _) = self.listener.accept().unwrap();
+        let (mut stream, _) = self.listener.accept().expect("the gateway connects");
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).unwrap();
+            stream.read_exact(&mut byte).expect("the gateway sends a head");
             head.push(byte[0]);
         }
         stream
@@ -150,10 +150,10 @@ fn with_a_call_in_flight(gateway_more: &str) -> (Server, Connection, TcpStream) 
     apply(&server, &catalog(&unused, &product, &json!([plan("open", &json!({}))])));
     server.run();
     let key = key_of(&server);
-    let mut connection = Connection::open(server.gateway).unwrap();
+    let mut connection = Connection::open(server.gateway).expect("the gateway accepts");
     let call =
         format!("GET /items/items HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n");
-    connection.write(call.as_bytes()).unwrap();
+    connection.write(call.as_bytes()).expect("a call can be sent");
     let upstream = held.receive();
     (server, connection, upstream)
 }
