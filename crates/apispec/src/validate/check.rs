@@ -11,7 +11,6 @@ use serde_json::{Map, Number, Value};
 use super::compare::{all_differ, compare, equal, is_multiple, is_of};
 use super::schema::{
     Dependent, Discriminator, ListRules, MapRules, NumberRules, Parts, Schema, SchemaId, TextRules,
-    Types,
 };
 use super::violation::{Place, Violations};
 use crate::limits::{MAX_VALIDATION_DEPTH, MAX_VALIDATION_STEPS};
