@@ -12,6 +12,7 @@ mod call;
 mod cells;
 mod compile;
 mod core;
+pub mod cors;
 mod credential;
 mod entry;
 mod feed;
