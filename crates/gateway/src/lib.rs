@@ -8,6 +8,7 @@ mod admit;
 mod answer;
 mod auth;
 mod bits;
+pub mod cache;
 mod call;
 mod cells;
 mod compile;
