@@ -3,8 +3,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use keytoll_apispec::Validators;
 use keytoll_domain::feed::{Change, Snapshot};
+use keytoll_domain::ids::ProductId;
 use keytoll_domain::ledger::SealedBatch;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,6 +34,16 @@ pub trait KeySource: Send + Sync {
     fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>>;
     /// The node has applied everything up to `sequence`; also its heartbeat.
     fn applied<'a>(&'a self, node: &'a str, sequence: u64) -> BoxFuture<'a, Result<(), PortError>>;
+    /// The checks of requests against the product's document, for `(method, path template)` pairs in their order;
+    /// `None` if there is no document. Asked for products only whose `validation` is on. Reading a document may take
+    /// a core for seconds, so it must happen elsewhere than on a gateway's thread.
+    fn validators<'a>(
+        &'a self,
+        _product: &'a ProductId,
+        _operations: Vec<(String, String)>,
+    ) -> BoxFuture<'a, Result<Option<Arc<Validators>>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
     /// Returns when somebody appended to the feed.
     fn woken(&self) -> BoxFuture<'_, ()>;
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use keytoll_control::{Ctx, feed, ledger};
+use keytoll_apispec::Validators;
+use keytoll_control::{Ctx, feed, ledger, products};
 use keytoll_domain::feed::{Change, Snapshot};
+use keytoll_domain::ids::ProductId;
 use keytoll_domain::ledger::SealedBatch;
 use keytoll_gateway::ports::{BoxFuture, KeySource, PortError, Taken, UsageSink};
 use tokio::runtime::Handle;
@@ -52,6 +54,25 @@ impl KeySource for StorePorts {
         let (ctx, node) = (self.ctx.clone(), node.to_owned());
         Box::pin(self.on_control(async move {
             feed::applied(&ctx, &node, sequence).await.map_err(unavailable)
+        }))
+    }
+
+    fn validators<'a>(
+        &'a self,
+        product: &'a ProductId,
+        operations: Vec<(String, String)>,
+    ) -> BoxFuture<'a, Result<Option<Arc<Validators>>, PortError>> {
+        let (ctx, product) = (self.ctx.clone(), product.clone());
+        Box::pin(self.on_control(async move {
+            let found = products::document(&ctx, &product).await.map_err(unavailable)?;
+            let Some(found) = found else { return Ok(None) };
+            let compile = move || {
+                let pairs = operations.iter();
+                let pairs = pairs.map(|(method, path)| (method.as_str(), path.as_str()));
+                Validators::compile(&found.document, pairs)
+            };
+            let compiled = tokio::task::spawn_blocking(compile).await.map_err(unavailable)?;
+            Ok(Some(Arc::new(compiled)))
         }))
     }
 
