@@ -136,21 +136,21 @@ impl Program {
     /// Puts the program in this process's place, with the same arguments and these sockets. Returns only when that
     /// fails.
     pub fn exec(&self, sockets: &Sockets) -> Result<std::convert::Infallible> {
-        let named = sockets.named();
-        for (_, listener) in &named {
+        let listeners = sockets.named();
+        for (_, listener) in &listeners {
             fcntl_setfd(listener, FdFlags::empty()).context("cannot keep a socket open")?;
         }
         let mut numbers: Vec<_> =
-            named.iter().map(|(name, listener)| (listener.as_raw_fd(), *name)).collect();
+            listeners.iter().map(|(name, listener)| (listener.as_raw_fd(), *name)).collect();
         numbers.sort_unstable();
         let mut command = Command::new(&self.path);
         command.args(&self.arguments);
         if let (Some((first, _)), Some((last, _))) = (numbers.first(), numbers.last()) {
-            let name = |number| {
+            let purpose = |number| {
                 let found = numbers.binary_search_by_key(&number, |(number, _)| *number);
                 found.map_or(GAP, |at| numbers[at].1)
             };
-            let names: Vec<&str> = (*first..=*last).map(name).collect();
+            let names: Vec<&str> = (*first..=*last).map(purpose).collect();
             command.env("LISTEN_PID", std::process::id().to_string());
             command.env("LISTEN_FDS", names.len().to_string());
             command.env("LISTEN_FDS_FIRST_FD", first.to_string());

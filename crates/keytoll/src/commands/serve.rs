@@ -57,14 +57,15 @@ async fn serve(
                 server.stop().await?;
                 return Ok(None);
             }
-            Asked::Restart => match check(program.clone(), file).await {
-                Err(error) => tracing::error!("not restarted, serving on: {error:#}"),
-                Ok(()) => {
-                    signals.end_at_next_stop();
-                    tracing::info!("restarting: calls in flight may end, new connections wait");
-                    return server.hand_over().await.map(Some);
+            Asked::Restart => {
+                if let Err(error) = check(program.clone(), file).await {
+                    tracing::error!("not restarted, serving on: {error:#}");
+                    continue;
                 }
-            },
+                signals.end_at_next_stop();
+                tracing::info!("restarting: calls in flight may end, new connections wait");
+                return server.hand_over().await.map(Some);
+            }
         }
     }
 }
