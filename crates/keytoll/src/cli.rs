@@ -74,6 +74,9 @@ pub enum Command {
         #[arg(long)]
         anniversary: bool,
     },
+    /// Look at subscriptions and what was agreed beside their plans
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
     /// Manage API keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -200,6 +203,37 @@ pub enum PartnerCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum SubscriptionCommand {
+    /// List subscriptions, oldest first
+    List {
+        /// Only this partner's
+        #[arg(long)]
+        partner: Option<String>,
+    },
+    /// Show a subscription
+    Show { id: String },
+    /// Change what holds for a subscription beside its plan; `none` returns to what the plan says
+    Set(SetSubscription),
+}
+
+#[derive(Args, Debug)]
+pub struct SetSubscription {
+    pub id: String,
+    /// The most a period may cost, in the main unit of the plan's currency
+    #[arg(long, value_name = "AMOUNT|none")]
+    pub spend_cap: Option<String>,
+    /// A window, such as second=20; may be repeated: all windows together replace the plan's
+    #[arg(long = "limit", value_name = "WINDOW=UNITS|none")]
+    pub limits: Vec<String>,
+    /// Units of a period, such as 1000:hard or 1000:soft
+    #[arg(long, value_name = "UNITS:hard|UNITS:soft|none")]
+    pub quota: Option<String>,
+    /// Calls in flight per key
+    #[arg(long, value_name = "CALLS|none")]
+    pub concurrency: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Create a key; its secret is printed once
     Create {
@@ -214,6 +248,9 @@ pub enum KeyCommand {
         /// live or test
         #[arg(long, default_value = "live")]
         environment: String,
+        /// A window of the key's own, such as second=5; may be repeated [default: only the plan's]
+        #[arg(long = "limit", value_name = "WINDOW=UNITS")]
+        limits: Vec<String>,
     },
     /// List keys, newest first
     List {

@@ -9,6 +9,7 @@ mod people;
 mod serve;
 mod spec;
 mod storage;
+mod subscriptions;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -82,6 +83,9 @@ async fn dispatch(
         Command::Product(command) => catalog::product(ctx, command, output).await?,
         Command::Subscribe { partner, plan, anniversary } => {
             catalog::subscribe(ctx, &partner, &plan, anniversary, output).await?;
+        }
+        Command::Subscription(command) => {
+            subscriptions::subscription(ctx, command, output).await?;
         }
         Command::Key(command) => keys::key(ctx, command, output).await?,
         Command::Keys(cli::KeysCommand::Import { subscription, file }) => {

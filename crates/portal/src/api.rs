@@ -20,6 +20,7 @@ mod session;
 mod subscriptions;
 mod tokens;
 mod usage;
+mod windows;
 
 use axum::Router;
 use axum::extract::Request;

@@ -11,20 +11,34 @@ use keytoll_control::keys::{
 use keytoll_control::page::PageRequest;
 use keytoll_control::receipts::Receipt;
 use keytoll_control::{Actor, Ctx, Denied};
+use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::ids::{KeyId, PartnerId};
-use keytoll_domain::key::Environment;
+use keytoll_domain::key::{Environment, KeyWindows};
 use keytoll_domain::time::Timestamp;
 use keytoll_portal::api::keys::{KeyCreated, KeyRevoked, KeyRolled};
 use serde_json::{Value, json};
 
 use super::faults;
+use super::subscriptions::windows;
 use crate::cli::KeyCommand;
 use crate::output::{Output, table};
 
 pub async fn key(ctx: &Ctx, command: KeyCommand, output: Output) -> Result<()> {
     match command {
-        KeyCommand::Create { subscription, name, scopes, environment } => {
-            create(ctx, &subscription, name, scopes, &environment, output).await
+        KeyCommand::Create { subscription, name, scopes, environment, limits } => {
+            let limits = windows(&limits)?;
+            let rate_limit = limits.minute.map_or(RateLimit::PlanOnly, |units| {
+                RateLimit::PerMinute(i64::try_from(units).unwrap_or(i64::MAX))
+            });
+            let WindowLimits { second, minute: _, hour, day } = limits;
+            let new = NewKey {
+                name,
+                scopes: if scopes.is_empty() { vec!["*".to_owned()] } else { scopes },
+                rate_limit,
+                windows: KeyWindows { second, hour, day },
+                ..NewKey::default()
+            };
+            create(ctx, &subscription, new, &environment, output).await
         }
         KeyCommand::List { partner } => list(ctx, partner.as_deref(), output).await,
         KeyCommand::Revoke { id } => revoke(ctx, &id, output).await,
@@ -35,8 +49,7 @@ pub async fn key(ctx: &Ctx, command: KeyCommand, output: Output) -> Result<()> {
 async fn create(
     ctx: &Ctx,
     subscription: &str,
-    name: String,
-    scopes: Vec<String>,
+    new: NewKey,
     environment: &str,
     output: Output,
 ) -> Result<()> {
@@ -45,20 +58,12 @@ async fn create(
     let Some(environment) = Environment::parse(environment) else {
         bail!("--environment: `{environment}` is neither live nor test");
     };
-    let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
     let partner = keytoll_control::subscriptions::show(ctx, &Actor::cli(), subscription)
         .await
         .with_context(|| format!("--subscription `{subscription}`"))?
         .partner;
-    let new = NewKey {
-        partner: Some(partner),
-        subscription: Some(subscription),
-        name,
-        scopes,
-        environment,
-        rate_limit: RateLimit::PlanOnly,
-        ..NewKey::default()
-    };
+    let new =
+        NewKey { partner: Some(partner), subscription: Some(subscription), environment, ..new };
     let issued = match keys::issue(ctx, &Actor::cli(), new).await {
         Ok(issued) => issued,
         Err(IssueError::Invalid(list)) => return Err(faults("the key was not created:", &list)),

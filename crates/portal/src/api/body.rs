@@ -127,6 +127,11 @@ impl Members {
         self.object.contains_key(name)
     }
 
+    /// Whether the member is an object that has this one, `null` included.
+    pub fn has_below(&self, name: &str, below: &str) -> bool {
+        self.object.get(name).is_some_and(|value| value.get(below).is_some())
+    }
+
     /// A text that must be there.
     pub fn text(&mut self, name: &str, chars_min: usize, chars_max: usize) -> Option<String> {
         let text = self.required(name)?;
@@ -167,6 +172,38 @@ impl Members {
         match value.as_u64() {
             Some(count) => Some(count),
             None => self.refuse(name, "must be a whole number, zero or more"),
+        }
+    }
+
+    /// `true` or `false`; absent and `null` are the same.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        let value = self.given(name)?;
+        match value.as_bool() {
+            Some(flag) => Some(flag),
+            None => self.refuse(name, "must be `true` or `false`"),
+        }
+    }
+
+    /// An object with members of its own: `None` when it is absent, `null` or something else. Its faults are taken
+    /// back with [`Members::merge`].
+    pub fn object(&mut self, name: &str) -> Option<Self> {
+        match self.given(name)? {
+            Value::Object(object) => Some(Self { object, faults: Vec::new() }),
+            _ => self.refuse(name, "must be an object"),
+        }
+    }
+
+    /// Takes the faults of an object below `name`. A member that `known` does not name is one more: what would
+    /// silently limit nothing is better refused.
+    pub fn merge(&mut self, name: &str, below: Self, known: &[&str]) {
+        for mut fault in below.faults {
+            fault.pointer.insert_str(0, &format!("/{name}"));
+            self.faults.push(fault);
+        }
+        for member in below.object.keys().filter(|member| !known.contains(&member.as_str())) {
+            let shown: String = member.chars().take(40).collect();
+            let message = format!("`{name}` has no member `{}`", shown.escape_debug());
+            self.fault(&format!("/{name}"), message);
         }
     }
 

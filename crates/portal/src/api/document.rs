@@ -76,7 +76,7 @@ pub(super) fn complete(document: &mut OpenApi) {
     <ProblemBody as ToSchema>::schemas(&mut places);
     components.schemas.extend(places);
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             complete_operation(operation);
         }

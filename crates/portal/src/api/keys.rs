@@ -9,6 +9,7 @@ mod usage;
 
 use keytoll_control::Denied;
 use keytoll_control::keys::KeyError;
+use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::ids::KeyId;
 use keytoll_domain::key::{Environment, Key, PlainKey};
 use serde::Serialize;
@@ -51,6 +52,9 @@ pub struct NewKeyShown {
     /// Null: only the plan's windows hold.
     #[schema(example = 60, required = true)]
     rate_limit_per_minute: Option<u64>,
+    /// All windows of the key's own.
+    #[schema(value_type = super::schema::Limits)]
+    limits: WindowLimits,
     #[schema(value_type = super::schema::Environment)]
     environment: Environment,
     #[schema(format = "date-time")]
@@ -71,6 +75,7 @@ impl NewKeyShown {
             key_prefix: key.prefix.clone(),
             scopes: key.scopes.clone(),
             rate_limit_per_minute: key.rate_limit_per_minute,
+            limits: key.limits(),
             environment: key.environment,
             created_at: key.created_at.rfc3339(),
             subscription: key.subscription.to_string(),

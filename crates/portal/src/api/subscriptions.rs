@@ -1,10 +1,11 @@
-//! Subscriptions: buying a plan, and ending it.
+//! Subscriptions: buying a plan, its terms, and ending it.
 
 use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::Denied;
 use keytoll_control::subscriptions::{
-    self, NewAnchor, NewSubscription, SubscribeError, SubscriptionError, SubscriptionView,
+    self, NewAnchor, NewSubscription, SetTermsError, SubscribeError, SubscriptionError,
+    SubscriptionView, TermsPatch,
 };
 use keytoll_domain::ids::SubscriptionId;
 use serde::Serialize;
@@ -17,12 +18,13 @@ use super::body::{FromMembers, Json, Members, from_str};
 use super::problem::{PROBLEM, Problem, ProblemBody};
 use super::query::{Params, PathId};
 use super::schema;
+use super::windows::{quota, windows};
 use crate::state::Portal;
 
 const NOT_FOUND: &str = "Subscription not found";
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, cancel))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, update, cancel))
 }
 
 #[derive(Debug, Serialize)]
@@ -93,6 +95,39 @@ async fn show(
     Ok(axum::Json(subscriptions::show(&portal.ctx, &actor, id).await?))
 }
 
+/// Wraps control's type to read it here.
+struct Patch(TermsPatch);
+
+impl FromMembers for Patch {
+    fn read(members: &mut Members) -> Option<Self> {
+        let limits = members.has("limits").then(|| windows(members));
+        let quota = members.has("quota").then(|| quota(members));
+        let concurrency = members.has("concurrency").then(|| members.count("concurrency"));
+        let as_written = |text: &str| Ok(text.to_owned());
+        let spend_cap = members.has("spend_cap").then(|| members.optional("spend_cap", as_written));
+        Some(Self(TermsPatch { limits, quota, concurrency, spend_cap }))
+    }
+}
+
+/// Change what holds for a subscription beside its plan
+///
+/// Gateways apply it to the next call. The provider's owners and admins may change all of it, a partner's owners and
+/// billing members only `spend_cap`.
+#[utoipa::path(patch, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "setSubscriptionTerms",
+    params(("id" = String, Path, description = "The subscription", example = "sub_019ab3f47c1d7000a1b2c3d4e5f60718")),
+    request_body = schema::SubscriptionTerms,
+    responses((status = 200, description = "The subscription as it is now", body = schema::Subscription),
+        (status = 409, description = "It has ended", body = ProblemBody, content_type = PROBLEM)))]
+async fn update(
+    State(portal): State<Portal>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    Json(Patch(patch)): Json<Patch>,
+) -> Result<axum::Json<SubscriptionView>, Problem> {
+    let id = id.parse().map_err(|_| Problem::not_found(NOT_FOUND))?;
+    Ok(axum::Json(subscriptions::set_terms(&portal.ctx, &actor, id, &patch).await?))
+}
+
 /// Cancel a subscription: it ends now and is billed up to here
 #[utoipa::path(delete, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "cancelSubscription",
     params(("id" = String, Path, description = "The subscription", example = "sub_019ab3f47c1d7000a1b2c3d4e5f60718")),
@@ -129,6 +164,18 @@ impl From<SubscriptionError> for Problem {
             SubscriptionError::Denied(denied) => denied.into(),
             SubscriptionError::Ended => Self::conflict("Subscription has ended already"),
             SubscriptionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SetTermsError> for Problem {
+    fn from(error: SetTermsError) -> Self {
+        match error {
+            SetTermsError::Denied(Denied::NotFound) => Self::not_found(NOT_FOUND),
+            SetTermsError::Denied(denied) => denied.into(),
+            SetTermsError::Invalid(faults) => Self::unacceptable(faults),
+            SetTermsError::Ended => Self::conflict("Subscription has ended"),
+            SetTermsError::Store(error) => error.into(),
         }
     }
 }

@@ -4,4 +4,5 @@ mod document;
 mod keys;
 mod requests;
 mod sessions;
+mod subscriptions;
 mod world;

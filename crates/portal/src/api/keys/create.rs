@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use keytoll_control::Denied;
 use keytoll_control::keys::{self, IssueError, Issued, NewKey, RateLimit, WARNING};
+use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::key::{Environment, KeyWindows};
 use keytoll_domain::time::Timestamp;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::api::access::Caller;
 use crate::api::body::{FromMembers, Json, Members, from_str};
 use crate::api::problem::{PROBLEM, Problem, ProblemBody};
 use crate::api::schema;
+use crate::api::windows::windows;
 use crate::state::Portal;
 
 /// A new key with its secret.
@@ -42,6 +44,7 @@ impl FromMembers for Asked {
             members.fault("/scopes", "`scopes` must name at least one scope");
         }
         let environment = members.optional("environment", environment);
+        let (rate_limit, windows) = limits(members);
         let new = NewKey {
             partner: members.optional("partnerId", from_str),
             subscription: members.optional("subscription", from_str),
@@ -49,8 +52,8 @@ impl FromMembers for Asked {
             scopes: scopes.unwrap_or_default(),
             environment: environment.unwrap_or_default(),
             products: members.list("apiProductIds", |text| Ok(text.to_owned())),
-            rate_limit: rate_limit(members),
-            windows: KeyWindows::default(),
+            rate_limit,
+            windows,
             allowed_ips: members.list("allowedIPs", |text| Ok(text.to_owned())).unwrap_or_default(),
             expires_at: members.optional("expiresAt", from_str::<Timestamp>),
         };
@@ -62,16 +65,22 @@ fn environment(text: &str) -> Result<Environment, String> {
     Environment::parse(text).ok_or_else(|| "`environment` must be `live` or `test`".to_owned())
 }
 
-/// Absent is not the same as `null`: the default limit, or none of its own.
-fn rate_limit(members: &mut Members) -> RateLimit {
+/// The minute's limit has two spellings, `rateLimitPerMinute` and `limits.minute`. Absent is not the same as `null`:
+/// the default limit, or none of its own.
+fn limits(members: &mut Members) -> (RateLimit, KeyWindows) {
     const NAME: &str = "rateLimitPerMinute";
-    if !members.has(NAME) {
-        return RateLimit::Default;
+    let names_minute = members.has_below("limits", "minute");
+    let WindowLimits { second, minute, hour, day } = windows(members).unwrap_or_default();
+    if names_minute && members.has(NAME) {
+        members.fault("/limits/minute", format!("is the same as `{NAME}`: give one of them"));
     }
-    match members.count(NAME) {
+    let given = if names_minute { minute } else { members.count(NAME) };
+    let rate_limit = match given {
         Some(limit) => RateLimit::PerMinute(i64::try_from(limit).unwrap_or(i64::MAX)),
-        None => RateLimit::PlanOnly,
-    }
+        None if names_minute || members.has(NAME) => RateLimit::PlanOnly,
+        None => RateLimit::Default,
+    };
+    (rate_limit, KeyWindows { second, hour, day })
 }
 
 /// Create a key; the secret is in this answer and nowhere else

@@ -25,7 +25,7 @@ const CALLERS: [&str; 12] = [
 /// Method, path, and the status for each of [`CALLERS`]; `{id}` is a thing of the own partner, and so is the
 /// partner that bodies and queries name.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 12]); 27] = [
+const TABLE: [(&str, &str, [u16; 12]); 28] = [
     //                                              -   view dev  bill own  other view supp fin  adm  own  verif
     ("POST", "/signup",                            [201, 201, 201, 201, 201, 201, 201, 201, 201, 201, 201, 201]),
     ("POST", "/login",                             [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
@@ -40,6 +40,7 @@ const TABLE: [(&str, &str, [u16; 12]); 27] = [
     ("POST", "/subscriptions",                     [401, 403, 403, 201, 201, 404, 403, 403, 201, 201, 201, 404]),
     ("GET", "/subscriptions",                      [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
     ("GET", "/subscriptions/{id}",                 [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
+    ("PATCH", "/subscriptions/{id}",               [401, 403, 403, 200, 200, 404, 403, 403, 403, 200, 200, 404]),
     ("DELETE", "/subscriptions/{id}",              [401, 403, 403, 200, 200, 404, 403, 403, 200, 200, 200, 404]),
     ("POST", "/keys",                              [401, 403, 201, 403, 201, 404, 403, 201, 403, 201, 201, 404]),
     ("GET", "/keys",                               [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
@@ -109,6 +110,7 @@ impl World {
             }
             ("POST", "/tokens") => json!({"name": "x", "role": "viewer", "partnerId": own}),
             ("POST", "/subscriptions") => json!({"plan": "basic", "partnerId": own}),
+            ("PATCH", "/subscriptions/{id}") => json!({"spend_cap": "500"}),
             ("POST", "/keys") => json!({
                 "name": "x", "scopes": ["*"], "partnerId": own, "subscription": targets.subscription,
             }),
