@@ -10,13 +10,14 @@ use keytoll_domain::feed::{Changed, Snapshot};
 use keytoll_domain::ids::{PlanSlug, ProductId};
 use keytoll_domain::key::Key;
 use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
-use keytoll_domain::subscription::Subscription;
+use keytoll_domain::subscription::{Overrides, Subscription};
 use keytoll_domain::user::{Token, TokenRole};
 
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
-use crate::keytable::{KeyRecord, KeyTable, PlanRecord, SubscriptionState};
+use crate::keytable::{KeyRecord, KeyTable, LimitTerms, PlanRecord, SubscriptionState};
 use crate::route::{OperationRoute, Place, ProductRoute, Routes};
+use crate::spend::Spend;
 use crate::upstream::Upstream;
 
 /// What requests read.
@@ -131,22 +132,30 @@ impl Compiler {
         let index = self.plans.get(&key).map_or(next, |(_, record)| record.index);
         let products = plan.products.iter().map(|id| self.product_index(id)).collect();
         let slug = Some(plan.slug.clone());
-        let record = PlanRecord::new(index, slug, products, plan.limits, plan.quota);
+        let limits = LimitTerms::new(&Overrides::default().over(&plan));
+        let record = PlanRecord { index, slug, products, limits };
         self.plans.insert(key, (plan, Arc::new(record)));
         self.routes_stale = true;
     }
 
     fn subscription(&mut self, subscription: &Subscription) {
-        let plan = self.plans.get(&(subscription.plan.clone(), subscription.plan_version));
-        let plan = plan.map_or_else(|| Arc::new(PlanRecord::unknown()), |(_, plan)| plan.clone());
-        if plan.slug.is_none() {
+        let known = self.plans.get(&(subscription.plan.clone(), subscription.plan_version));
+        if known.is_none() {
             tracing::error!(subscription = %subscription.id, plan = %subscription.plan, "plan of a subscription is not known");
         }
+        let terms = known.map(|(plan, _)| subscription.overrides.over(plan));
+        let Overrides { limits, quota, concurrency, spend_cap_minor: _ } = subscription.overrides;
+        let differs = limits.is_some() || quota.is_some() || concurrency.is_some();
+        let own = terms.filter(|_| differs);
+        let cap = terms.and_then(|terms| terms.spend_cap_minor).zip(known);
+        let spend = cap.map(|(cap, (plan, _))| Spend::new(cap, plan.price.clone(), subscription));
         let state = SubscriptionState {
             status: subscription.status,
             ended_at: subscription.ended_at,
             anchor: subscription.anchor,
-            plan,
+            plan: known.map_or_else(|| Arc::new(PlanRecord::unknown()), |(_, plan)| plan.clone()),
+            own: own.map(|terms| Box::new(LimitTerms::new(&terms))),
+            spend: spend.map(Box::new),
         };
         self.tables.keys.subscription(subscription.id).state.store(Arc::new(state));
     }
@@ -169,6 +178,7 @@ impl Compiler {
             scopes: self.scope_set(&key.scopes),
             products: products.map(Box::new),
             limit_per_minute: key.rate_limit_per_minute,
+            windows: (!key.windows.is_empty()).then(|| Box::new(key.windows)),
             allowed_ips: key.allowed_ips.into(),
             expires_at: key.expires_at,
             cell: known.map_or_else(|| Arc::new(LazyCell::default()), |known| known.cell.clone()),

@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use keytoll_domain::catalog::{Quota, WindowLimits};
+use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::decide::KeyFacts;
 use keytoll_domain::ids::{KeyId, PartnerId, PlanSlug, SubscriptionId};
-use keytoll_domain::key::{Environment, KeyHash};
+use keytoll_domain::key::{Environment, KeyHash, KeyWindows};
 use keytoll_domain::limits::CellPolicy;
 use keytoll_domain::period::Anchor;
 use keytoll_domain::scope::ScopeSet;
-use keytoll_domain::subscription::SubscriptionStatus;
+use keytoll_domain::subscription::{self, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 
 use crate::bits::BitSet;
 use crate::cells::{LazyCell, Terms};
+use crate::spend::Spend;
 
 /// A digest is random already: its first bytes are its hash.
 #[derive(Default)]
@@ -62,6 +63,8 @@ pub(crate) struct KeyRecord {
     /// Indexes of the products it is for; absent = all of the plan.
     pub products: Option<Box<BitSet>>,
     pub limit_per_minute: Option<u64>,
+    /// Windows of its own beside the minute; few keys have any.
+    pub windows: Option<Box<KeyWindows>>,
     pub allowed_ips: Box<[IpNet]>,
     pub expires_at: Option<Timestamp>,
     pub cell: Arc<LazyCell>,
@@ -79,6 +82,18 @@ pub(crate) struct SubscriptionState {
     pub ended_at: Option<Timestamp>,
     pub anchor: Anchor,
     pub plan: Arc<PlanRecord>,
+    /// Instead of the plan's.
+    pub own: Option<Box<LimitTerms>>,
+    pub spend: Option<Box<Spend>>,
+}
+
+/// Limits of a subscription as its cells and those of its keys keep them.
+#[derive(Debug)]
+pub(crate) struct LimitTerms {
+    live: CellPolicy,
+    test: CellPolicy,
+    /// Calls in flight per key.
+    concurrency: Option<u32>,
 }
 
 /// A plan version without what only bills and pages need.
@@ -87,8 +102,7 @@ pub(crate) struct PlanRecord {
     pub index: u32,
     pub slug: Option<PlanSlug>,
     pub products: BitSet,
-    live: CellPolicy,
-    test: CellPolicy,
+    pub limits: LimitTerms,
 }
 
 impl KeyTable {
@@ -176,17 +190,24 @@ impl KeyRecord {
     pub(crate) fn terms(&self, state: &SubscriptionState) -> Terms {
         Terms {
             product: CellPolicy::of_product(WindowLimits::default()),
-            subscription: *state.plan.policy(self.environment),
-            key: self.policy(),
+            subscription: *state.policy(self.environment),
+            key: self.policy(state),
             anchor: state.anchor,
-            spend_cap: None,
+            spend_cap: self.spend(state).map(Spend::units),
         }
     }
 
     /// What the key's own cell keeps.
-    pub(crate) fn policy(&self) -> CellPolicy {
-        let windows = WindowLimits { minute: self.limit_per_minute, ..WindowLimits::default() };
-        CellPolicy::of_key(windows, None)
+    pub(crate) fn policy(&self, state: &SubscriptionState) -> CellPolicy {
+        let own = self.windows.as_deref();
+        let KeyWindows { second, hour, day } = own.copied().unwrap_or_default();
+        let windows = WindowLimits { second, minute: self.limit_per_minute, hour, day };
+        CellPolicy::of_key(windows, state.limits().concurrency)
+    }
+
+    /// Calls with test keys cost nothing.
+    pub(crate) fn spend<'s>(&self, state: &'s SubscriptionState) -> Option<&'s Spend> {
+        state.spend.as_deref().filter(|_| self.environment == Environment::Live)
     }
 
     /// The subscription's counters for this key's environment.
@@ -202,6 +223,8 @@ impl SubscriptionRecord {
             ended_at: None,
             anchor: Anchor::Calendar,
             plan: Arc::new(PlanRecord::unknown()),
+            own: None,
+            spend: None,
         };
         let (live, test) = (LazyCell::default(), LazyCell::default());
         Self { id, state: ArcSwap::from_pointee(state), live, test }
@@ -215,28 +238,42 @@ impl SubscriptionRecord {
     }
 }
 
-impl PlanRecord {
-    pub(crate) fn new(
-        index: u32,
-        slug: Option<PlanSlug>,
-        products: BitSet,
-        limits: WindowLimits,
-        quota: Option<Quota>,
-    ) -> Self {
-        let live = CellPolicy::of_subscription(limits, quota);
-        let test = CellPolicy::of_subscription(limits, None);
-        Self { index, slug, products, live, test }
+impl SubscriptionState {
+    fn limits(&self) -> &LimitTerms {
+        self.own.as_deref().unwrap_or(&self.plan.limits)
     }
 
-    pub(crate) fn unknown() -> Self {
-        Self::new(u32::MAX, None, BitSet::default(), WindowLimits::default(), None)
-    }
-
-    /// What a subscription's cell keeps: test calls have no quota.
+    /// What the subscription's cell keeps.
     pub(crate) fn policy(&self, environment: Environment) -> &CellPolicy {
+        self.limits().policy(environment)
+    }
+}
+
+impl LimitTerms {
+    pub(crate) fn new(terms: &subscription::Terms) -> Self {
+        Self {
+            live: CellPolicy::of_subscription(terms.limits, terms.quota),
+            test: CellPolicy::of_subscription(terms.limits, None),
+            concurrency: terms.concurrency,
+        }
+    }
+
+    /// Test calls have no quota.
+    fn policy(&self, environment: Environment) -> &CellPolicy {
         match environment {
             Environment::Live => &self.live,
             Environment::Test => &self.test,
+        }
+    }
+}
+
+impl PlanRecord {
+    pub(crate) fn unknown() -> Self {
+        Self {
+            index: u32::MAX,
+            slug: None,
+            products: BitSet::default(),
+            limits: LimitTerms::new(&subscription::Terms::default()),
         }
     }
 }

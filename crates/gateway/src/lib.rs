@@ -32,6 +32,7 @@ mod proxy_protocol;
 mod rebuild;
 mod request;
 mod route;
+mod spend;
 mod tls;
 mod upstream;
 mod usage;

@@ -11,7 +11,7 @@ pub(crate) fn periods(keys: &KeyTable, rows: &[PeriodRow]) {
     for row in rows {
         let Some(subscription) = keys.known_subscription(row.subscription) else { continue };
         let state = subscription.state.load();
-        let policy = state.plan.policy(Environment::Live);
+        let policy = state.policy(Environment::Live);
         subscription.cell(Environment::Live).add_period(policy, row.period_start, row.units);
     }
 }
@@ -21,11 +21,11 @@ pub(crate) fn windows(keys: &KeyTable, charge: &Charge) {
     let units = u64::from(charge.units_admitted);
     if let Some(subscription) = keys.known_subscription(charge.subscription) {
         let state = subscription.state.load();
-        let policy = state.plan.policy(charge.environment);
+        let policy = state.policy(charge.environment);
         subscription.cell(charge.environment).record(policy, charge.at, units);
     }
     if let Some(key) = keys.find_id(charge.key) {
-        let policy = key.policy();
+        let policy = key.policy(&key.subscription.state.load());
         if !policy.is_unlimited() {
             key.cell.record(&policy, charge.at, units);
         }

@@ -65,12 +65,19 @@ fn answer_of(
     let quota = standings.iter().find(|one| one.name == LimitName::Quota).map_or(Value::Null, |one| {
         json!({"limit": one.limit, "used": used, "remaining": one.remaining, "reset": ceil_secs(one.reset.0)})
     });
+    let spend = key.spend(&state).map_or(Value::Null, |spend| {
+        let cap = spend.units();
+        let first = cap.period_start == period.start;
+        let units = if first { cap.units } else { cap.otherwise };
+        json!({"cap_minor": spend.cap_minor, "units_cap": (units < u64::MAX).then_some(units)})
+    });
     let body = json!({
         "plan": state.plan.slug.as_ref().map(ToString::to_string),
         "environment": key.environment.as_str(),
         "units": used,
         "quota": quota,
         "ratelimits": ratelimits(&standings),
+        "spend": spend,
     });
     let mut response = answer::json(start.id, &body);
     answer::limit_headers(response.headers_mut(), &standings, None, start.at);

@@ -1,7 +1,7 @@
 //! Windows and quota as callers meet them, across restarts too.
 
 use keytoll_domain::catalog::{Bill, Quota, WindowLimits};
-use keytoll_domain::key::Environment;
+use keytoll_domain::key::{Environment, KeyWindows};
 
 use super::support::*;
 
@@ -170,4 +170,68 @@ fn limits_hold_when_many_clients_call_at_once() {
     assert_eq!(granted, 100);
     assert_eq!(upstream.seen().len(), 100);
     assert_eq!(world.sums().units, 100);
+}
+
+#[test]
+fn what_was_agreed_for_a_subscription_holds_instead_of_the_plan() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(1), ..WindowLimits::default() };
+    setup.plan.quota = Some(Quota { units: 100, hard: true });
+    setup.overrides.limits = Some(WindowLimits { hour: Some(5), ..WindowLimits::default() });
+    setup.overrides.quota = Some(Quota { units: 3, hard: true });
+    let world = setup.start();
+    for _ in 0..3 {
+        let granted = world.get("/zoo/animals");
+        assert_eq!(granted.status, 200);
+        let policy = granted.header("ratelimit-policy");
+        assert!(policy.contains("\"hour\";q=5") && !policy.contains("minute"), "{policy}");
+    }
+    assert_eq!(world.get("/zoo/animals").code(), "quota_exceeded");
+}
+
+#[test]
+fn a_keys_own_windows_hold_beside_those_of_the_plan() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { day: Some(10), ..WindowLimits::default() };
+    setup.keys[0].windows = KeyWindows { day: Some(2), ..KeyWindows::default() };
+    let world = setup.start();
+    assert_eq!(world.get("/zoo/animals").status, 200);
+    assert_eq!(world.get("/zoo/animals").status, 200);
+    let refused = world.get("/zoo/animals");
+    assert_eq!(refused.code(), "rate_limited");
+    assert_eq!(refused.json()["violated-policies"][0], "key_day");
+}
+
+/// A dollar a call, no fee: three dollars are three calls.
+#[test]
+fn call_402_when_the_next_one_could_pass_the_spend_cap() {
+    let upstream = Upstream::new();
+    for own in [false, true] {
+        let mut setup = Setup::new(&upstream);
+        setup.plan.price.overage_per_1000 = Some("1000".parse().unwrap());
+        setup.plan.spend_cap_minor = Some(if own { 100 } else { 399 });
+        setup.overrides.spend_cap_minor = own.then_some(399);
+        let world = setup.start();
+        for _ in 0..3 {
+            assert_eq!(world.get("/zoo/animals").status, 200);
+        }
+        let refused = world.get("/zoo/animals");
+        assert_eq!((refused.status, refused.code()), (402, "spend_cap_reached".into()));
+        let usage = world.get("/zoo/.keytoll/usage").json();
+        assert_eq!(usage["spend"], serde_json::json!({"cap_minor": 399, "units_cap": 3}));
+        assert_eq!(world.sums().units, 3);
+    }
+}
+
+#[test]
+fn a_cap_below_the_fee_lets_no_call_pass() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.price.price_monthly = "2000".parse().unwrap();
+    setup.plan.spend_cap_minor = Some(1);
+    let world = setup.start();
+    assert_eq!(world.get("/zoo/animals").code(), "spend_cap_reached");
+    assert_eq!(world.sums().units, 0);
 }

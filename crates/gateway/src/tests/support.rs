@@ -148,6 +148,7 @@ impl UsageSink for Ledger {
 pub(super) struct Setup {
     pub settings: ProductSettings,
     pub plan: Plan,
+    pub overrides: Overrides,
     pub keys: Vec<Key>,
     pub upstream: Option<String>,
     pub sandbox: Option<String>,
@@ -241,6 +242,7 @@ impl Setup {
         Self {
             settings: ProductSettings::default(),
             plan,
+            overrides: Overrides::default(),
             keys: vec![key(7, KEY)],
             upstream: Some(format!("http://{}/base", upstream.addr)),
             sandbox: None,
@@ -282,7 +284,7 @@ impl Setup {
                 anchor: Anchor::Calendar,
                 started_at: Timestamp(NOON),
                 ended_at: None,
-                overrides: Overrides::default(),
+                overrides: self.overrides,
             }],
             keys: self.keys,
             tokens: vec![Token {
