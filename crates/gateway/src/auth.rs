@@ -3,22 +3,35 @@
 //! Nothing is taken from what a client could set unless the asking proxy overwrites it: the caller is believed for its
 //! management token or its address, and product and path come from the URL and headers that proxies write.
 
+pub(crate) mod check;
+mod envoy;
+pub(crate) mod grpc;
+mod identity;
+mod protobuf;
+
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use keytoll_domain::refusal::Refusal;
 
 use crate::admit::{self, Asked};
 use crate::answer::{self, Context};
 use crate::call::Start;
 use crate::core::Core;
+use crate::keytable::KeyRecord;
 use crate::own;
 use crate::path::{is_plain, is_plain_query};
 use crate::route::{Found, ProductRoute};
 use crate::upstream::body::Body;
 use crate::verify::{self, Verdict};
+
+use identity::KeyPlaces;
+
+/// Tells Envoy which header fields held the key.
+const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
 /// What the proxy's client asked for.
 struct Asking<'r> {
@@ -36,40 +49,42 @@ pub(crate) fn forward(core: &Rc<Core>, start: &Start, parts: &Parts, rest: &str)
     } else {
         Some(Asking { method: parts.method.as_str(), path: suffix, query: parts.uri.query() })
     };
-    let product = match product_of(core, start, parts, id) {
+    let product = match product_of(core, start, headers, id) {
         Ok(product) => product,
         Err(refusal) => return own::refuse(core, start, refusal),
     };
     let Some(asking) = asking else {
         return own::refuse(core, start, Refusal::RequestInvalid);
     };
-    let (verdict, allow) = decide(core, start, headers, &product, &asking);
-    let upgrade_url = core.shared.options.upgrade_url.as_deref();
-    let context = Context { texts: product.texts, allow, upgrade_url };
-    let mut response = match verdict.refusal {
+    let address = core.shared.forwarded_address(start.peer, headers);
+    let decision = decide(core, start, headers, &product, &asking, Some(address));
+    let mut response = match decision.verdict.refusal {
         None => answer::empty(start.id, 200),
-        Some(refusal) => own::refusal_answer(core, start, refusal, &context),
+        Some(refusal) => {
+            own::refusal_answer(core, start, refusal, &decision.context(core, &product))
+        }
     };
-    finish(start, &verdict, response.headers_mut());
+    finish(core, start, &decision, response.headers_mut());
     response
 }
 
 /// `/v1/auth-nginx/{product}`: nginx passes only 401 and 403 on, so the real answer is in headers.
 pub(crate) fn nginx(core: &Rc<Core>, start: &Start, parts: &Parts, id: &str) -> Response<Body> {
-    let product = match product_of(core, start, parts, id) {
+    let headers = &parts.headers;
+    let product = match product_of(core, start, headers, id) {
         Ok(product) => product,
         Err(refusal) => return nginx_refusal(core, start, refusal, &Context::default()),
     };
-    let Some(asking) = asking_of(&parts.headers, "x-original-method", "x-original-uri") else {
+    let Some(asking) = asking_of(headers, "x-original-method", "x-original-uri") else {
         return nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
     };
-    let (verdict, allow) = decide(core, start, &parts.headers, &product, &asking);
-    let context = Context { texts: product.texts, allow, upgrade_url: None };
-    let mut response = match verdict.refusal {
+    let address = core.shared.forwarded_address(start.peer, headers);
+    let decision = decide(core, start, headers, &product, &asking, Some(address));
+    let mut response = match decision.verdict.refusal {
         None => answer::empty(start.id, 200),
-        Some(refusal) => nginx_refusal(core, start, refusal, &context),
+        Some(refusal) => nginx_refusal(core, start, refusal, &decision.context(core, &product)),
     };
-    finish(start, &verdict, response.headers_mut());
+    finish(core, start, &decision, response.headers_mut());
     response
 }
 
@@ -92,18 +107,22 @@ fn nginx_refusal(
     })
 }
 
+/// Whether the caller holds a token or calls from a trusted address.
+fn may_ask(core: &Core, start: &Start, headers: &HeaderMap) -> bool {
+    verify::is_token(&core.shared, headers) || core.shared.is_trusted(start.peer)
+}
+
 /// The product, if the caller may ask.
 fn product_of(
     core: &Core,
     start: &Start,
-    parts: &Parts,
+    headers: &HeaderMap,
     id: &str,
 ) -> Result<Arc<ProductRoute>, Refusal> {
-    let shared = &core.shared;
-    if !verify::is_token(shared, &parts.headers) && !shared.is_trusted(start.peer) {
+    if !may_ask(core, start, headers) {
         return Err(Refusal::TokenInvalid);
     }
-    let routes = shared.tables.routes.load();
+    let routes = core.shared.tables.routes.load();
     let product = routes.products.get(id).cloned().ok_or(Refusal::NoSuchProduct)?;
     if product.is_keyless() { Err(Refusal::NoSuchProduct) } else { Ok(product) }
 }
@@ -113,10 +132,35 @@ fn asking_of<'r>(headers: &'r HeaderMap, method: &str, uri: &str) -> Option<Aski
         let mut values = headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none())?.to_str().ok()
     };
-    let (method, uri) = (one(method)?, one(uri)?);
+    Some(asking_about(one(method)?, one(uri)?))
+}
+
+fn asking_about<'r>(method: &'r str, uri: &'r str) -> Asking<'r> {
     let (path, query) =
         uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
-    Some(Asking { method, path, query })
+    Asking { method, path, query }
+}
+
+/// What came of a question, and what its answer needs beside.
+struct Decision<'p> {
+    verdict: Verdict,
+    allow: Option<&'p str>,
+    key_places: KeyPlaces,
+}
+
+impl<'p> Decision<'p> {
+    fn of_unknown(refusal: Refusal) -> Self {
+        let key_places = KeyPlaces::default();
+        Self { verdict: Verdict::of_unknown(refusal), allow: None, key_places }
+    }
+
+    fn context<'a>(&self, core: &'a Core, product: &ProductRoute) -> Context<'a>
+    where
+        'p: 'a,
+    {
+        let upgrade_url = core.shared.options.upgrade_url.as_deref();
+        Context { texts: product.texts, allow: self.allow, upgrade_url }
+    }
 }
 
 fn decide<'p>(
@@ -125,64 +169,65 @@ fn decide<'p>(
     headers: &HeaderMap,
     product: &'p ProductRoute,
     asking: &Asking<'_>,
-) -> (Verdict, Option<&'p str>) {
+    address: Option<IpAddr>,
+) -> Decision<'p> {
     let shared = &core.shared;
     if !is_plain(asking.path) || !asking.query.is_none_or(is_plain_query) {
-        return (Verdict::of_unknown(Refusal::RequestInvalid), None);
+        return Decision::of_unknown(Refusal::RequestInvalid);
     }
+    let (keys, brand) = (&shared.tables.keys, &shared.options.brand);
     let secret = product.key_from.find(headers, asking.query);
     let known = secret.and_then(|found| {
-        admit::known_key(&shared.tables.keys, &shared.options.brand, &found.secret, start.at)
+        let key = admit::known_key(keys, brand, &found.secret, start.at)?;
+        Ok((key, KeyPlaces::of(&found, &product.key_from, brand, headers, asking.query)))
     });
-    let (verdict, allow) = match known {
-        Err(refusal) => (Verdict::of_unknown(refusal), None),
-        Ok(key) => {
+    let decision = match known {
+        Err(refusal) => Decision::of_unknown(refusal),
+        Ok((key, key_places)) => {
             let place = product.find(asking.method, asking.path);
             let asked = Asked {
                 now: start.at,
                 product: Some(product),
                 found: Some(place),
-                address: Some(shared.forwarded_address(start.peer, headers)),
+                address,
                 proxied: false,
                 units: None,
             };
             let allow = if let Found::WrongMethod(allow) = place { Some(allow) } else { None };
-            (verify::charge(&mut core.writer.borrow_mut(), start.id, key, &asked), allow)
+            let verdict = verify::charge(&mut core.writer.borrow_mut(), start.id, key, &asked);
+            Decision { verdict, allow, key_places }
         }
     };
-    let (status, refusal_code) =
-        verdict.refusal.map_or((200, ""), |refusal| (refusal.status(), refusal.code()));
-    core.metrics.count(
-        &product.id,
-        status,
-        refusal_code,
-        crate::call::micros_since(start.at, core.now()),
-    );
-    if let Some(refusal) = verdict.refusal {
-        core.refused(verdict.key_id(), start.at, refusal);
+    let refusal = decision.verdict.refusal;
+    let (status, why) = refusal.map_or((200, ""), |refusal| (refusal.status(), refusal.code()));
+    let micros = crate::call::micros_since(start.at, core.now());
+    core.metrics.count(&product.id, status, why, micros);
+    if let Some(refusal) = refusal {
+        core.refused(decision.verdict.key_id(), start.at, refusal);
     }
-    (verdict, allow)
+    decision
 }
 
-/// Every identity header, empty where there is nothing to say, so that a client cannot smuggle its own.
-fn finish(start: &Start, verdict: &Verdict, headers: &mut HeaderMap) {
-    let granted = verdict.key.as_ref().filter(|_| verdict.refusal.is_none());
-    let state = granted.map(|key| key.subscription.state.load());
-    let texts = [
-        ("x-keytoll-key-id", granted.map(|key| key.id.to_string())),
-        ("x-keytoll-partner-id", granted.map(|key| key.partner.to_string())),
-        ("x-keytoll-subscription-id", granted.map(|key| key.subscription.id.to_string())),
-        ("x-keytoll-environment", granted.map(|key| key.environment.as_str().to_owned())),
-        (
-            "x-keytoll-plan",
-            state.and_then(|state| state.plan.slug.as_ref().map(ToString::to_string)),
-        ),
-    ];
-    for (name, text) in texts {
-        if let Ok(value) = HeaderValue::from_str(&text.unwrap_or_default()) {
+/// The key's record if the call was granted.
+fn granted_key<'d>(decision: &'d Decision<'_>) -> Option<&'d KeyRecord> {
+    let verdict = &decision.verdict;
+    verdict.key.as_deref().filter(|_| verdict.refusal.is_none())
+}
+
+/// Who calls, where the key was, and where the limits stand.
+fn finish(core: &Core, start: &Start, decision: &Decision<'_>, headers: &mut HeaderMap) {
+    let granted = granted_key(decision);
+    for (name, value) in identity::identity(&core.shared.tables, granted) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
     }
-    let limited = verdict.refusal.and_then(Refusal::limited);
-    answer::limit_headers(headers, &verdict.standings, limited, start.at);
+    if granted.is_some() && !decision.key_places.headers.is_empty() {
+        let names = decision.key_places.headers.join(",");
+        if let Ok(names) = HeaderValue::try_from(names) {
+            headers.insert(TO_REMOVE, names);
+        }
+    }
+    let limited = decision.verdict.refusal.and_then(Refusal::limited);
+    answer::limit_headers(headers, &decision.verdict.standings, limited, start.at);
 }

@@ -1,0 +1,36 @@
+use http::{HeaderMap, HeaderValue};
+use keytoll_domain::catalog::{KeySource, ProductSettings};
+
+use super::{KeyPlaces, join};
+use crate::credential::KeyFrom;
+
+#[test]
+fn scopes_that_do_not_fit_are_left_out_whole() {
+    assert_eq!(join(["a:read", "b:write"].iter(), 100), "a:read b:write");
+    assert_eq!(join(["a:read", "b:write", "c"].iter(), 9), "a:read c");
+    assert_eq!(join(std::iter::empty::<&str>(), 9), "");
+}
+
+fn places(sources: &[KeySource], headers: &[(&'static str, &str)], query: &str) -> KeyPlaces {
+    let settings = ProductSettings { key_from: sources.to_vec(), ..ProductSettings::default() };
+    let from = KeyFrom::of(&settings);
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(*name, HeaderValue::from_str(value).expect("a header value"));
+    }
+    let found = from.find(&map, Some(query)).expect("the request has a key");
+    KeyPlaces::of(&found, &from, "sk", &map, Some(query))
+}
+
+#[test]
+fn every_place_of_the_key_is_named_and_no_other() {
+    let by_header = [("authorization", "Bearer a.jwt.of-the-service"), ("x-api-key", "secret-1")];
+    let found = places(&[KeySource::Header], &by_header, "a=b&api_key=another");
+    assert_eq!(found.headers, ["x-api-key"], "the service's own token stays");
+    assert!(found.query.is_empty(), "{:?}", found.query);
+
+    let both = [("authorization", "Bearer secret-1"), ("x-api-key", "secret-1"), ("x-other", "1")];
+    let found = places(&[KeySource::Bearer], &both, "a=b&api%5Fkey=secret-1&&api_key=secret-1");
+    assert_eq!(found.headers, ["authorization", "x-api-key"]);
+    assert_eq!(found.query, ["api%5Fkey", "api_key"]);
+}
