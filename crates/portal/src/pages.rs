@@ -9,4 +9,5 @@ pub mod invoices;
 pub mod key_forms;
 pub mod keys;
 pub mod plans;
+pub mod spend_cap;
 pub mod staff;

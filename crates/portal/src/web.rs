@@ -11,6 +11,7 @@ mod curl;
 mod dashboard;
 mod fields;
 mod keys;
+mod spend_cap;
 mod staff;
 mod visitor;
 
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/plans/{plan}/subscribe", get(billing::subscribe_form).post(billing::subscribe))
         .route("/subscriptions", get(billing::subscriptions))
         .route("/subscriptions/{id}/cancel", get(billing::cancel_form).post(billing::cancel))
+        .route("/subscriptions/{id}/spend-cap", get(spend_cap::form).post(spend_cap::set))
         .route("/keys", get(keys::list))
         .route("/keys/new", get(keys::create_form).post(keys::create))
         .route("/keys/{id}", get(keys::show))

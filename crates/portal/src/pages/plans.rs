@@ -159,6 +159,7 @@ impl SubscriptionRow {
                 td class="end" data-label="Price" { span { @match &self.price { Some(price) => { (price) " a month" } None => span class="muted" { "as bought" } } } }
                 td class="end doing" {
                     @if self.cancellable {
+                        a class="button plain small" href={ "/subscriptions/" (self.id) "/spend-cap" } { "Spend cap" }
                         a class="button plain small red" href={ "/subscriptions/" (self.id) "/cancel" } data-dialog { "Cancel" }
                     }
                 }

@@ -231,6 +231,12 @@ pub(super) fn terms(plan: &PlanView, current: bool) -> PlanTerms {
     }
     terms.extend(plan.quota.map(quota_text));
     terms.extend(limit_texts(&plan.limits));
+    terms.extend(plan.concurrency.map(|calls| {
+        format!("{} of a key at the same time", counted(calls.into(), "call", "calls"))
+    }));
+    terms.extend(plan.spend_cap.as_ref().map(|cap| {
+        format!("Calls stop at a bill of {} {cap} a month; you can set another cap", plan.currency)
+    }));
     if let Some(operations) = &plan.operations {
         let count = operations.len() as u64;
         terms.push(format!("Only {} of its APIs", counted(count, "operation", "operations")));
@@ -254,6 +260,18 @@ fn quota_text(quota: Quota) -> String {
     } else {
         format!("Meant for up to {calls} a month; more still work")
     }
+}
+
+/// What was agreed for a subscription beside its plan, for staff; empty when nothing was.
+pub(super) fn agreed(row: &SubscriptionView) -> Vec<String> {
+    let mut agreed = row.limits.as_ref().map(limit_texts).unwrap_or_default();
+    if row.limits.is_some() && agreed.is_empty() {
+        agreed.push("no windows".to_owned());
+    }
+    agreed.extend(row.quota.map(quota_text));
+    agreed.extend(row.concurrency.map(|calls| format!("{calls} calls in flight per key")));
+    agreed.extend(row.spend_cap.as_ref().map(|cap| format!("spend cap {cap}")));
+    agreed
 }
 
 pub(super) fn limit_texts(limits: &WindowLimits) -> Vec<String> {

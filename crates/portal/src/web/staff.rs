@@ -3,13 +3,14 @@
 use axum::response::Response;
 use keytoll_control::keys::{self, KeyView};
 use keytoll_control::page::PageRequest;
+use keytoll_control::subscriptions::SubscriptionView;
 use keytoll_control::{partners, products, subscriptions};
 use keytoll_domain::ids::{KeyId, PartnerId, ProductId};
 use keytoll_domain::key::KeyStatus;
 use keytoll_domain::subscription::SubscriptionStatus;
 
 use super::answer::{Stop, ok};
-use super::billing::next;
+use super::billing::{agreed, next};
 use super::catalog::{all_plans, status_name};
 use super::keys::key_row;
 use super::visitor::StaffMember;
@@ -117,7 +118,11 @@ async fn partner_row(
     let made = keys::list(visitor.ctx(), actor, Some(partner.id), page).await;
     let made = made.map_err(|error| visitor.stop(error))?;
     let running = held.iter().filter(|held| held.status == SubscriptionStatus::Active);
-    let mut plans: Vec<String> = running.map(|held| held.plan.to_string()).collect();
+    let plan = |held: &SubscriptionView| match agreed(held).join("; ") {
+        none if none.is_empty() => held.plan.to_string(),
+        agreed => format!("{} ({agreed})", held.plan),
+    };
+    let mut plans: Vec<String> = running.map(plan).collect();
     plans.dedup();
     Ok(pages::PartnerRow {
         id: partner.id.to_string(),

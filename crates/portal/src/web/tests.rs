@@ -168,6 +168,34 @@ async fn stranger_signs_up_subscribes_creates_and_revokes_a_key() {
 }
 
 #[tokio::test]
+async fn a_spend_cap_is_set_and_shown_with_what_the_period_costs() {
+    let site = Site::open().await;
+    let (cookie, _, _) = site.with_key("a@example.com").await;
+    let list = site.get(&cookie, "/subscriptions").await;
+    let id = between(&list.text, "href=\"/subscriptions/", "/spend-cap\"");
+    let path = format!("/subscriptions/{id}/spend-cap");
+    let asked = site.get(&cookie, &path).await;
+    assert!(asked.shows("There is no cap.") && asked.shows("in USD"), "{}", asked.text);
+    for typed in ["1e3", "-5", "0.001", "<b>"] {
+        let refused = site.post(&cookie, &path, &[("spend_cap", typed)]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(refused.shows("id=\"spend_cap-problem\"") && !refused.shows("<b>\""), "{typed}");
+    }
+    let done = site.post(&cookie, &path, &[("spend_cap", "1,500.5")]).await;
+    assert_eq!(done.headers[header::LOCATION], "/subscriptions");
+    let asked = site.get(&cookie, &path).await;
+    assert!(asked.shows("$1,500.50") && asked.shows("value=\"1500.50\""), "{}", asked.text);
+    assert!(asked.shows("pays for"), "{}", asked.text);
+    site.post(&cookie, &path, &[("spend_cap", "")]).await;
+    assert!(site.get(&cookie, &path).await.shows("There is no cap."));
+
+    let (other, _, _) = site.with_key("b@example.com").await;
+    assert_eq!(site.get(&other, &path).await.status, StatusCode::NOT_FOUND);
+    let refused = site.post(&other, &path, &[("spend_cap", "1")]).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn rolling_keeps_the_name_and_says_how_long_the_old_key_works() {
     let site = Site::open().await;
     let (cookie, key, old) = site.with_key("a@example.com").await;
