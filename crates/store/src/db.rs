@@ -103,6 +103,11 @@ impl Db {
 }
 
 impl Tx {
+    /// For the few texts that the engines want differently.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.0, Engine::Sqlite(_))
+    }
+
     pub async fn commit(self) -> Result<()> {
         match self.0 {
             Engine::Sqlite(tx) => tx.commit().await?,

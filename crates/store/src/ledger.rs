@@ -1,8 +1,11 @@
 //! Seals and the sums of the calls they cover.
 //!
-//! Rows of a batch are written in statements of [`CHUNK`] rows and, for the rest, of one: a batch of a thousand rows is
-//! some twenty round trips. The rows of one statement name different records, and they are sorted, so that two nodes that write
-//! at the same time wait for each other and never in a circle.
+//! Rows of a batch are written in statements of [`SIZES`] rows: ten thousand rows are some fifty round trips. The rows of
+//! one statement name different records, and they are sorted, so that two nodes that write at the same time wait for each
+//! other and never in a circle.
+//!
+//! SQLite looks for a `$1` by its name, through all names before it, so that binding took longer than all the rest; its
+//! texts have a bare `?`, which it does not name. `examples/take_usage.rs` measures what a row costs.
 
 use std::sync::LazyLock;
 
@@ -13,8 +16,9 @@ use keytoll_domain::time::Timestamp;
 use crate::db::query::{Query, Row, Statement, statements};
 use crate::{Result, Tx};
 
-/// Rows of a full statement; eight arguments each stay far below the engines' limits (32 766 and 65 535).
-const CHUNK: usize = 100;
+/// Rows of a statement, largest first: 8 arguments each stay far below the engines' limits (32 766 and 65 535), and what
+/// is left over takes at most 17 more statements.
+const SIZES: [usize; 4] = [256, 32, 4, 1];
 
 statements! { "seals";
     SEAL_INSERT = "INSERT INTO seals (node, sequence, segment, first_slot, slot_count, previous, sha256, sealed_at, taken_at) \
@@ -37,34 +41,19 @@ statements! { "seals";
         WHERE period_start >= $1 ORDER BY subscription_id, period_start";
 }
 
-/// `INSERT … VALUES (…), (…) …` for one row and for [`CHUNK`] rows.
+/// `INSERT … VALUES (…), (…) …` for each of [`SIZES`], as each engine wants its arguments named.
 struct Upsert {
     table: &'static str,
-    one: String,
-    many: String,
+    sqlite: [String; SIZES.len()],
+    postgres: [String; SIZES.len()],
 }
 
 impl Upsert {
     /// `pattern` is one row's values, with `?` for each argument.
     fn new(table: &'static str, head: &str, pattern: &str, tail: &str) -> Self {
-        let text = |rows: usize| {
-            let mut number = 0;
-            let mut list = Vec::with_capacity(rows);
-            for _ in 0..rows {
-                let mut row = String::new();
-                for part in pattern.split_inclusive('?') {
-                    row.push_str(part.trim_end_matches('?'));
-                    if part.ends_with('?') {
-                        number += 1;
-                        row.push('$');
-                        row.push_str(&number.to_string());
-                    }
-                }
-                list.push(row);
-            }
-            format!("{head} {} {tail}", list.join(", "))
-        };
-        Self { table, one: text(1), many: text(CHUNK) }
+        let sqlite = SIZES.map(|rows| format!("{head} {} {tail}", vec![pattern; rows].join(", ")));
+        let postgres = sqlite.each_ref().map(|sql| numbered(sql));
+        Self { table, sqlite, postgres }
     }
 
     async fn run<T>(
@@ -73,18 +62,33 @@ impl Upsert {
         rows: &[T],
         bind: impl for<'q> Fn(Query<'q>, &T) -> Query<'q>,
     ) -> Result<()> {
-        let (full, rest) = rows.as_chunks::<CHUNK>();
-        let full = full.iter().map(|chunk| (self.many.as_str(), chunk.as_slice()));
-        let rest = rest.chunks(1).map(|chunk| (self.one.as_str(), chunk));
-        for (sql, chunk) in full.chain(rest) {
-            let mut query = tx.query(Statement { table: self.table, sql });
-            for row in chunk {
-                query = bind(query, row);
+        let texts = if tx.is_sqlite() { &self.sqlite } else { &self.postgres };
+        let mut rest = rows;
+        for (sql, size) in texts.iter().zip(SIZES) {
+            while let Some((chunk, after)) = rest.split_at_checked(size) {
+                let mut query = tx.query(Statement { table: self.table, sql });
+                for row in chunk {
+                    query = bind(query, row);
+                }
+                query.execute().await?;
+                rest = after;
             }
-            query.execute().await?;
         }
         Ok(())
     }
+}
+
+/// The text with `$1`, `$2`, … in place of each `?`.
+fn numbered(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len() * 2);
+    for (number, part) in sql.split('?').enumerate() {
+        if number > 0 {
+            text.push('$');
+            text.push_str(&number.to_string());
+        }
+        text.push_str(part);
+    }
+    text
 }
 
 static USAGE: LazyLock<Upsert> = LazyLock::new(|| {
@@ -131,11 +135,13 @@ static REFUSED: LazyLock<Upsert> = LazyLock::new(|| {
     )
 });
 
-/// Texts built at run time, for the test that prepares every statement.
+/// Texts built at run time, for the test that prepares every statement: SQLite's, then PostgreSQL's.
 #[cfg(test)]
-pub(crate) fn built_statements() -> Vec<&'static str> {
+pub(crate) fn built_statements() -> [Vec<&'static str>; 2] {
     let all = [&*USAGE, &*PERIODS, &*TOUCHES, &*REFUSED];
-    all.into_iter().flat_map(|upsert| [upsert.one.as_str(), upsert.many.as_str()]).collect()
+    let sqlite = all.iter().flat_map(|upsert| &upsert.sqlite).map(String::as_str).collect();
+    let postgres = all.iter().flat_map(|upsert| &upsert.postgres).map(String::as_str).collect();
+    [sqlite, postgres]
 }
 
 /// Writes the seal; false if there is one of this node and sequence, which may have another hash.

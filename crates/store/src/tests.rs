@@ -86,7 +86,9 @@ async fn every_statement_is_accepted_by_both_engines() {
             let prepared = prepare(&db, statement.sql).await;
             assert!(prepared.is_ok(), "{statement:?}: {prepared:?}");
         }
-        for sql in ledger::built_statements() {
+        let [sqlite, postgres] = ledger::built_statements();
+        let built = if matches!(db, Db::Sqlite { .. }) { sqlite } else { postgres };
+        for sql in built {
             let prepared = prepare(&db, sql).await;
             assert!(prepared.is_ok(), "{sql}: {prepared:?}");
         }
