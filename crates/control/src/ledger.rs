@@ -1,16 +1,19 @@
 //! The ledger's door: sealed batches of calls come in, each exactly once.
 //!
-//! The seal and the sums it proves are written in one transaction, so a batch that is offered again after a crash is
-//! recognised by its seal. A seal of the same node and number with another hash, or one that does not follow the seal
-//! before it, is a second history: it is refused.
+//! The seals and the sums they prove are written in one transaction, so a batch that is offered again after a crash is
+//! recognised by its seals, even when they come in other groups than before: then nothing is added, and the caller hears
+//! which seals are known. A seal of the same node and number with another hash, or one that does not follow the seal before
+//! it, is a second history: it is refused.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::key::Environment;
 use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow};
+use keytoll_domain::time::Timestamp;
 use keytoll_store::ledger as store;
 use keytoll_store::product::OperationName;
 use keytoll_store::{StoreError, Tx};
@@ -27,8 +30,10 @@ const BREAKS_MAX: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     Applied,
-    /// The same batch had been taken before.
-    Known,
+    /// The batch's seals up to this one had been taken before. Nothing was added.
+    Known {
+        through: u64,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +65,15 @@ pub enum VerifyError {
 
 /// Takes a batch. Records that it names need not exist any more.
 pub async fn take(ctx: &Ctx, batch: &SealedBatch) -> Result<Taken, TakeError> {
-    let seal = &batch.seal;
+    let Some(first) = batch.seals.first() else {
+        return Err(StoreError::Internal("a batch without a seal".into()).into());
+    };
     let mut tx = ctx.store.write().await?;
-    if !store::seal_insert(&mut tx, seal, ctx.now()).await? {
-        let known = store::seal_by_sequence(&mut tx, &seal.node, seal.sequence).await?;
-        if known.is_some_and(|known| known.sha256 == seal.sha256) {
-            return Ok(Taken::Known);
-        }
-        return Err(TakeError::Forked { node: seal.node.clone(), sequence: seal.sequence });
+    if let Some(through) = seals_add(&mut tx, &batch.seals, ctx.now()).await? {
+        return Ok(Taken::Known { through });
     }
-    if !follows(&mut tx, seal).await? {
-        return Err(TakeError::Forked { node: seal.node.clone(), sequence: seal.sequence });
+    if !follows(&mut tx, first).await? {
+        return Err(forked(first));
     }
     store::usage_add(&mut tx, &usage(&batch.usage)).await?;
     store::periods_add(&mut tx, &periods(&batch.periods)).await?;
@@ -78,6 +81,35 @@ pub async fn take(ctx: &Ctx, batch: &SealedBatch) -> Result<Taken, TakeError> {
     store::refused_add(&mut tx, &refused(&batch.refused)).await?;
     tx.commit().await?;
     Ok(Taken::Applied)
+}
+
+/// Writes seals that are all new; else the last of those known. Known ones can only be the first ones of the batch, and
+/// each seal names the hash of the one before it.
+async fn seals_add(tx: &mut Tx, seals: &[Seal], now: Timestamp) -> Result<Option<u64>, TakeError> {
+    let mut known = None;
+    let mut before: Option<&Seal> = None;
+    for seal in seals {
+        let follows = before.is_none_or(|before| {
+            seal.sequence == before.sequence + 1 && seal.previous == before.sha256
+        });
+        let new = store::seal_insert(tx, seal, now).await?;
+        if !follows || (!new && known.is_none() && before.is_some()) {
+            return Err(forked(seal));
+        }
+        if !new {
+            let stored = store::seal_by_sequence(tx, &seal.node, seal.sequence).await?;
+            if stored.is_none_or(|stored| stored.sha256 != seal.sha256) {
+                return Err(forked(seal));
+            }
+            known = Some(seal.sequence);
+        }
+        before = Some(seal);
+    }
+    Ok(known)
+}
+
+fn forked(seal: &Seal) -> TakeError {
+    TakeError::Forked { node: seal.node.clone(), sequence: seal.sequence }
 }
 
 /// Whether the seal names the hash of the one before it, if that one is here.
@@ -162,59 +194,71 @@ pub async fn operation_names(
     Ok(names.into_iter().map(|name| (name.operation, name)).collect())
 }
 
-// One row for each record, in the order of the records: the store's statements ask for both.
+// One row for each record, in the order of the records: the store's statements ask for both. A gateway's batch has them
+// so already, and is not copied.
 
-fn usage(rows: &[UsageRow]) -> Vec<UsageRow> {
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        let live = row.environment == Environment::Live;
-        let sum = sums.entry((row.key, row.day, row.operation, live)).or_insert_with(|| UsageRow {
-            calls: 0,
-            successes: 0,
-            units: 0,
-            latency_micros: 0,
-            ..row.clone()
-        });
+fn usage(rows: &[UsageRow]) -> Cow<'_, [UsageRow]> {
+    let by =
+        |row: &UsageRow| (row.key, row.day, row.operation, row.environment == Environment::Live);
+    merged(rows, by, |sum, row| {
         sum.calls = sum.calls.saturating_add(row.calls);
         sum.successes = sum.successes.saturating_add(row.successes);
         sum.units = sum.units.saturating_add(row.units);
         sum.latency_micros = sum.latency_micros.saturating_add(row.latency_micros);
-    }
-    sums.into_values().collect()
+    })
 }
 
-fn periods(rows: &[PeriodRow]) -> Vec<PeriodRow> {
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        let sum = sums.entry((row.subscription, row.period_start)).or_insert_with(|| PeriodRow {
-            calls: 0,
-            units: 0,
-            ..row.clone()
-        });
-        sum.calls = sum.calls.saturating_add(row.calls);
-        sum.units = sum.units.saturating_add(row.units);
-    }
-    sums.into_values().collect()
+fn periods(rows: &[PeriodRow]) -> Cow<'_, [PeriodRow]> {
+    merged(
+        rows,
+        |row| (row.subscription, row.period_start),
+        |sum, row| {
+            sum.calls = sum.calls.saturating_add(row.calls);
+            sum.units = sum.units.saturating_add(row.units);
+        },
+    )
 }
 
-fn touches(rows: &[KeyTouch]) -> Vec<KeyTouch> {
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        let sum = sums.entry(row.key).or_insert_with(|| KeyTouch { calls: 0, ..row.clone() });
-        sum.calls = sum.calls.saturating_add(row.calls);
-        sum.last_used_at = sum.last_used_at.max(row.last_used_at);
-    }
-    sums.into_values().collect()
+fn touches(rows: &[KeyTouch]) -> Cow<'_, [KeyTouch]> {
+    merged(
+        rows,
+        |row| row.key,
+        |sum, row| {
+            sum.calls = sum.calls.saturating_add(row.calls);
+            sum.last_used_at = sum.last_used_at.max(row.last_used_at);
+        },
+    )
 }
 
-fn refused(rows: &[RefusedRow]) -> Vec<RefusedRow> {
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        let key = (row.day, row.key, row.code.as_str());
-        let sum = sums.entry(key).or_insert_with(|| RefusedRow { count: 0, ..row.clone() });
-        sum.count = sum.count.saturating_add(row.count);
+fn refused(rows: &[RefusedRow]) -> Cow<'_, [RefusedRow]> {
+    merged(
+        rows,
+        |row| (row.day, row.key, row.code.clone()),
+        |sum, row| {
+            sum.count = sum.count.saturating_add(row.count);
+        },
+    )
+}
+
+/// The rows, sorted by record, those of one record added up.
+fn merged<T: Clone, K: Ord>(
+    rows: &[T],
+    by: impl Fn(&T) -> K,
+    add: impl Fn(&mut T, &T),
+) -> Cow<'_, [T]> {
+    if rows.is_sorted_by(|a, b| by(a) < by(b)) {
+        return Cow::Borrowed(rows);
     }
-    sums.into_values().collect()
+    let mut sorted: Vec<&T> = rows.iter().collect();
+    sorted.sort_by_key(|row| by(row));
+    let mut sums: Vec<T> = Vec::with_capacity(sorted.len());
+    for row in sorted {
+        match sums.last_mut().filter(|sum| by(sum) == by(row)) {
+            Some(sum) => add(sum, row),
+            None => sums.push(row.clone()),
+        }
+    }
+    Cow::Owned(sums)
 }
 
 #[cfg(test)]

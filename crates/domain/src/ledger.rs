@@ -68,11 +68,12 @@ pub struct RefusedRow {
     pub count: u64,
 }
 
-/// One seal and the sums of its events, taken by the store in one transaction or not at all.
+/// Consecutive seals of one node and the sums of their events, taken by the store in one transaction or not at all.
 /// `refused` is best effort: refusals are not journalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedBatch {
-    pub seal: Seal,
+    /// At least one, in order.
+    pub seals: Vec<Seal>,
     pub usage: Vec<UsageRow>,
     pub periods: Vec<PeriodRow>,
     pub touches: Vec<KeyTouch>,

@@ -22,11 +22,15 @@ pub enum PortError {
     Forked,
 }
 
-/// Did the sink add the batch, or did it have it already?
+/// Did the sink add the batch, or did it have some of it already?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     Applied,
-    Known,
+    /// The seals up to this one had been taken before, and nothing was added: what comes after them is to be
+    /// offered again without them.
+    Known {
+        through: u64,
+    },
 }
 
 pub trait KeySource: Send + Sync {
@@ -50,5 +54,5 @@ pub trait KeySource: Send + Sync {
 
 pub trait UsageSink: Send + Sync {
     /// Takes the batch in one transaction, or not at all; a known (node, sequence) changes nothing.
-    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>>;
+    fn take(&self, batch: Arc<SealedBatch>) -> BoxFuture<'_, Result<Taken, PortError>>;
 }

@@ -82,12 +82,12 @@ impl KeySource for StorePorts {
 }
 
 impl UsageSink for StorePorts {
-    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>> {
-        let (ctx, batch) = (self.ctx.clone(), batch.clone());
+    fn take(&self, batch: Arc<SealedBatch>) -> BoxFuture<'_, Result<Taken, PortError>> {
+        let ctx = self.ctx.clone();
         Box::pin(self.on_control(async move {
             match ledger::take(&ctx, &batch).await {
                 Ok(ledger::Taken::Applied) => Ok(Taken::Applied),
-                Ok(ledger::Taken::Known) => Ok(Taken::Known),
+                Ok(ledger::Taken::Known { through }) => Ok(Taken::Known { through }),
                 Err(ledger::TakeError::Forked { .. }) => Err(PortError::Forked),
                 Err(error) => Err(unavailable(error)),
             }

@@ -52,7 +52,7 @@ fn batch(sequence: u64, sha256: &str, keys: u32) -> SealedBatch {
         units: 2,
     };
     SealedBatch {
-        seal: seal(sequence, sha256),
+        seals: vec![seal(sequence, sha256)],
         usage: (0..keys).map(row).collect(),
         periods: vec![period.clone(), period],
         touches: (0..keys).map(touch).collect(),
@@ -71,7 +71,7 @@ async fn a_batch_is_taken_once_and_a_second_history_is_refused() {
     on_each_engine(async |db| {
         let bench = Bench::new(db);
         assert_eq!(take(&bench.ctx, &batch(1, "a", 3)).await.unwrap(), Taken::Applied);
-        assert_eq!(take(&bench.ctx, &batch(1, "a", 3)).await.unwrap(), Taken::Known);
+        assert_eq!(take(&bench.ctx, &batch(1, "a", 3)).await.unwrap(), Taken::Known { through: 1 });
         assert_eq!(units(&bench).await, 4);
         let forked = take(&bench.ctx, &batch(1, "b", 3)).await;
         assert!(matches!(forked, Err(TakeError::Forked { sequence: 1, .. })), "{forked:?}");
@@ -81,6 +81,41 @@ async fn a_batch_is_taken_once_and_a_second_history_is_refused() {
         let mut tx = bench.ctx.store.read().await.unwrap();
         assert_eq!(store::seal_last(&mut tx, "n1").await.unwrap(), Some(seal(2, "b")));
         assert_eq!(store::seal_page(&mut tx, "n1", 0, 10).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn seals_are_known_one_by_one_however_they_are_grouped() {
+    on_each_engine(async |db| {
+        let bench = Bench::new(db);
+        let of = |seals: &[(u64, &str)]| SealedBatch {
+            seals: seals.iter().map(|(sequence, sha256)| seal(*sequence, sha256)).collect(),
+            ..batch(1, "a", 3)
+        };
+        let offer = async |seals: &[(u64, &str)]| take(&bench.ctx, &of(seals)).await;
+        assert_eq!(offer(&[(1, "a"), (2, "a")]).await.unwrap(), Taken::Applied);
+        for known in
+            [&[(1, "a"), (2, "a")][..], &[(1, "a"), (2, "a"), (3, "a")], &[(2, "a"), (3, "a")]]
+        {
+            assert_eq!(offer(known).await.unwrap(), Taken::Known { through: 2 });
+        }
+        assert_eq!(offer(&[(1, "a")]).await.unwrap(), Taken::Known { through: 1 });
+        assert_eq!(units(&bench).await, 4, "a batch of which a part is known adds nothing");
+        let second = [&[(1, "a"), (2, "b")][..], &[(3, "b"), (4, "a")], &[(3, "a"), (5, "a")]];
+        for forked in second {
+            let forked = offer(forked).await;
+            assert!(matches!(forked, Err(TakeError::Forked { .. })), "{forked:?}");
+        }
+        assert_eq!(offer(&[(3, "a"), (4, "a")]).await.unwrap(), Taken::Applied);
+        assert_eq!(units(&bench).await, 8);
+        assert_eq!(
+            store::seal_page(&mut bench.ctx.store.read().await.unwrap(), "n1", 0, 10)
+                .await
+                .unwrap()
+                .len(),
+            4
+        );
     })
     .await;
 }

@@ -113,7 +113,7 @@ impl Shop {
         let touch =
             |row: &UsageRow| KeyTouch { key: row.key, last_used_at: START, calls: row.calls };
         let touches = usage.iter().map(touch).collect();
-        let batch = SealedBatch { seal, usage, periods, touches, refused: Vec::new() };
+        let batch = SealedBatch { seals: vec![seal], usage, periods, touches, refused: Vec::new() };
         ledger::take(&self.bench.ctx, &batch).await.unwrap();
     }
 

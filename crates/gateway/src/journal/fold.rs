@@ -1,8 +1,9 @@
-//! Events → sums, the same for the same events: a seal that is offered again carries the same batch.
+//! Events → sums, the same for the same events: rows come out sorted, whatever order the calls came in.
 //!
+//! One look into one table per call: what is summed by period and by key is made from those sums at the end.
 //! Test calls cost 0 units and are in no period; they are in the usage rows, and touch their key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, SubscriptionId};
@@ -10,7 +11,7 @@ use keytoll_domain::key::Environment;
 use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow};
 use keytoll_domain::time::{Day, Timestamp};
 
-use super::event::{Charge, Event, Slot};
+use super::event::Charge;
 
 /// The units a charge puts on the bill.
 pub(super) fn billed_units(charge: &Charge) -> u64 {
@@ -20,21 +21,29 @@ pub(super) fn billed_units(charge: &Charge) -> u64 {
     }
 }
 
+/// All that decides in which rows a call is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Place {
+    key: KeyId,
+    day: Day,
+    operation: OperationKey,
+    environment: Environment,
+    subscription: SubscriptionId,
+    period_start: Timestamp,
+}
+
 #[derive(Default)]
 struct Sum {
     calls: u64,
     successes: u64,
     units: u64,
     latency_micros: u64,
+    last: Timestamp,
 }
 
-/// Sums of charges; ordered maps, so that rows come out in one order.
+/// Sums of charges on their way to a batch.
 #[derive(Default)]
-struct Sums {
-    usage: BTreeMap<(KeyId, Day, OperationKey, Environment), Sum>,
-    periods: Periods,
-    touches: BTreeMap<KeyId, (Timestamp, u64)>,
-}
+pub(super) struct Fold(HashMap<Place, Sum>);
 
 /// Sums by period of a subscription, for a batch or for the quota counters at start.
 #[derive(Default)]
@@ -43,11 +52,14 @@ pub(super) struct Periods(BTreeMap<(SubscriptionId, Timestamp), (u64, u64)>);
 impl Periods {
     pub(super) fn add(&mut self, charge: &Charge) {
         if charge.environment == Environment::Live {
-            let (calls, units) =
-                self.0.entry((charge.subscription, charge.period_start)).or_default();
-            *calls += 1;
-            *units += billed_units(charge);
+            self.add_sum((charge.subscription, charge.period_start), 1, billed_units(charge));
         }
+    }
+
+    fn add_sum(&mut self, period: (SubscriptionId, Timestamp), calls: u64, units: u64) {
+        let sum = self.0.entry(period).or_default();
+        sum.0 += calls;
+        sum.1 += units;
     }
 
     pub(super) fn rows(self) -> Vec<PeriodRow> {
@@ -61,52 +73,80 @@ impl Periods {
     }
 }
 
-impl Sums {
-    fn add(&mut self, charge: &Charge) {
-        let by = (charge.key, charge.at.day(), charge.operation, charge.environment);
-        let usage = self.usage.entry(by).or_default();
-        usage.calls += 1;
-        usage.successes += u64::from((200..300).contains(&charge.status));
-        usage.units += billed_units(charge);
-        usage.latency_micros += u64::from(charge.latency_micros);
-        self.periods.add(charge);
-        let (last, calls) = self.touches.entry(charge.key).or_insert((charge.at, 0));
-        *last = charge.at.max(*last);
-        *calls += u64::from(charge.environment == Environment::Live);
+impl Fold {
+    pub(super) fn add(&mut self, charge: &Charge) {
+        let place = Place {
+            key: charge.key,
+            day: charge.at.day(),
+            operation: charge.operation,
+            environment: charge.environment,
+            subscription: charge.subscription,
+            period_start: charge.period_start,
+        };
+        let sum = self.0.entry(place).or_default();
+        sum.calls += 1;
+        sum.successes += u64::from((200..300).contains(&charge.status));
+        sum.units += billed_units(charge);
+        sum.latency_micros += u64::from(charge.latency_micros);
+        sum.last = sum.last.max(charge.at);
+    }
+
+    /// About a third of the rows that the batch will have.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn batch(self, seals: Vec<Seal>, refused: Vec<RefusedRow>) -> SealedBatch {
+        let mut sums: Vec<(Place, Sum)> = self.0.into_iter().collect();
+        sums.sort_unstable_by_key(|(place, _)| *place);
+        let mut usage: Vec<UsageRow> = Vec::with_capacity(sums.len());
+        let mut touches: Vec<KeyTouch> = Vec::new();
+        let mut periods = Periods::default();
+        for (place, sum) in &sums {
+            match usage.last_mut().filter(|row| same_row(row, place)) {
+                Some(row) => add_usage(row, sum),
+                None => usage.push(usage_row(place, sum)),
+            }
+            let live = place.environment == Environment::Live;
+            let calls = if live { sum.calls } else { 0 };
+            match touches.last_mut().filter(|touch| touch.key == place.key) {
+                Some(touch) => {
+                    touch.last_used_at = touch.last_used_at.max(sum.last);
+                    touch.calls += calls;
+                }
+                None => touches.push(KeyTouch { key: place.key, last_used_at: sum.last, calls }),
+            }
+            if live {
+                periods.add_sum((place.subscription, place.period_start), sum.calls, sum.units);
+            }
+        }
+        SealedBatch { seals, usage, periods: periods.rows(), touches, refused }
     }
 }
 
-/// The batch of a seal; slots that hold no event count nothing.
-pub(super) fn fold(
-    seal: Seal,
-    slots: impl Iterator<Item = Slot>,
-    refused: Vec<RefusedRow>,
-) -> SealedBatch {
-    let mut sums = Sums::default();
-    for slot in slots {
-        if let Slot::Event(Event::Charge(charge)) = slot {
-            sums.add(&charge);
-        }
-    }
-    let usage = sums.usage.into_iter().map(|((key, day, operation, environment), sum)| UsageRow {
-        key,
-        day,
-        operation,
-        environment,
+fn same_row(row: &UsageRow, place: &Place) -> bool {
+    let of_row = (row.key, row.day, row.operation, row.environment);
+    of_row == (place.key, place.day, place.operation, place.environment)
+}
+
+fn usage_row(place: &Place, sum: &Sum) -> UsageRow {
+    UsageRow {
+        key: place.key,
+        day: place.day,
+        operation: place.operation,
+        environment: place.environment,
         calls: sum.calls,
         successes: sum.successes,
         units: sum.units,
         latency_micros: sum.latency_micros,
-    });
-    let touches = sums.touches.into_iter();
-    let touches = touches.map(|(key, (last_used_at, calls))| KeyTouch { key, last_used_at, calls });
-    SealedBatch {
-        seal,
-        usage: usage.collect(),
-        touches: touches.collect(),
-        periods: sums.periods.rows(),
-        refused,
     }
+}
+
+fn add_usage(row: &mut UsageRow, sum: &Sum) {
+    row.calls += sum.calls;
+    row.successes += sum.successes;
+    row.units += sum.units;
+    row.latency_micros += sum.latency_micros;
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ struct Progress {
     asked: u64,
     answered: u64,
     failed: bool,
+    /// Somebody waits until this seal is taken.
+    hurried: u64,
     stopping: bool,
 }
 
@@ -102,8 +104,11 @@ impl Shared {
     }
 
     pub(super) fn wait_taken(&self, sequence: u64, patience: Duration) -> bool {
+        let mut progress = lock(&self.progress);
+        progress.hurried = progress.hurried.max(sequence);
+        self.changed.notify_all();
         let waiting = |p: &mut Progress| p.taken < sequence && !p.stopping;
-        let progress = self.changed.wait_timeout_while(lock(&self.progress), patience, waiting);
+        let progress = self.changed.wait_timeout_while(progress, patience, waiting);
         let (progress, _) = progress.unwrap_or_else(PoisonError::into_inner);
         progress.taken >= sequence
     }
@@ -130,8 +135,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for a seal after `taken`; `None` when the journal stops.
-    pub(super) fn wait_sealed(&self, taken: u64) -> Option<u64> {
+    /// Waits for a seal after `taken`, and at least so long, unless somebody waits for the seals; `None`
+    /// when the journal stops.
+    pub(super) fn wait_sealed(&self, taken: u64, at_least: Duration) -> Option<u64> {
+        let idle = |p: &mut Progress| p.hurried <= taken && !p.stopping;
+        drop(self.changed.wait_timeout_while(lock(&self.progress), at_least, idle));
         let waiting = |p: &mut Progress| p.sealed <= taken && !p.stopping;
         let progress = self.changed.wait_while(lock(&self.progress), waiting);
         let progress = progress.unwrap_or_else(PoisonError::into_inner);

@@ -136,9 +136,9 @@ impl Ledger {
 }
 
 impl UsageSink for Ledger {
-    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>> {
-        Box::pin(async {
-            self.0.lock().unwrap().push(batch.clone());
+    fn take(&self, batch: Arc<SealedBatch>) -> BoxFuture<'_, Result<Taken, PortError>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().push((*batch).clone());
             Ok(Taken::Applied)
         })
     }

@@ -222,7 +222,11 @@ async fn history(
     };
     let touches =
         vec![KeyTouch { key, last_used_at: last.plus(1).start().plus_micros(-1), calls: total }];
-    ledger::take(ctx, &SealedBatch { seal, usage, periods, touches, refused: Vec::new() }).await?;
+    ledger::take(
+        ctx,
+        &SealedBatch { seals: vec![seal], usage, periods, touches, refused: Vec::new() },
+    )
+    .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::event::End;
+use crate::journal::event::{End, Event, Slot};
 use crate::journal::tests::rig::{START, call, end_of};
 
 fn seal() -> Seal {
@@ -15,6 +15,16 @@ fn seal() -> Seal {
         sha256: String::new(),
         sealed_at: START,
     }
+}
+
+fn fold(seal: Seal, slots: impl Iterator<Item = Slot>, refused: Vec<RefusedRow>) -> SealedBatch {
+    let mut fold = Fold::default();
+    for slot in slots {
+        if let Slot::Event(Event::Charge(charge)) = slot {
+            fold.add(&charge);
+        }
+    }
+    fold.batch(vec![seal], refused)
 }
 
 fn slots(charges: &[Charge]) -> impl Iterator<Item = Slot> {
@@ -51,6 +61,15 @@ fn fold_takes_the_day_of_admission() {
     let batch = fold(seal(), slots(&[night, morning]), Vec::new());
     let days: Vec<_> = batch.usage.iter().map(|row| row.day.0).collect();
     assert_eq!(days, [0, 1]);
+}
+
+#[test]
+fn fold_puts_calls_of_two_periods_into_one_row_of_usage() {
+    let next = Charge { period_start: START.plus_days(1), at: START.plus_secs(9), ..call(1, 2) };
+    let batch = fold(seal(), slots(&[call(1, 1), next]), Vec::new());
+    assert_eq!((batch.usage.len(), batch.usage[0].calls, batch.periods.len()), (1, 2, 2));
+    let touch = KeyTouch { key: next.key, last_used_at: next.at, calls: 2 };
+    assert_eq!(batch.touches, [touch]);
 }
 
 proptest! {

@@ -69,6 +69,7 @@ impl Drop for Folder {
 /// Keeps batches as the store does: each (node, sequence) once.
 #[derive(Default)]
 pub(crate) struct Store {
+    /// By the number of their last seal.
     pub(crate) batches: Mutex<BTreeMap<u64, SealedBatch>>,
     /// Every offer, as it came.
     pub(crate) offers: Mutex<Vec<Seal>>,
@@ -109,22 +110,29 @@ impl Store {
     }
 
     pub(crate) fn seals(&self) -> Vec<Seal> {
-        self.batches.lock().unwrap().values().map(|batch| batch.seal.clone()).collect()
+        self.batches.lock().unwrap().values().flat_map(|batch| batch.seals.clone()).collect()
     }
 
     fn take_now(&self, batch: &SealedBatch) -> Result<Taken, PortError> {
-        self.offers.lock().unwrap().push(batch.seal.clone());
+        self.offers.lock().unwrap().extend(batch.seals.iter().cloned());
         assert!(!spend(&self.panics), "the test says so");
         if spend(&self.failures) {
             return Err(PortError::Unavailable("the test says so".into()));
         }
         let mut batches = self.batches.lock().unwrap();
-        if let Some(known) = batches.get(&batch.seal.sequence) {
-            return if known == batch { Ok(Taken::Known) } else { Err(PortError::Forked) };
+        let through = batches.keys().last().copied().unwrap_or(0);
+        let sequences: Vec<_> = batch.seals.iter().map(|seal| seal.sequence).collect();
+        let (first, last) = (sequences[0], sequences[sequences.len() - 1]);
+        assert_eq!(sequences, (first..=last).collect::<Vec<_>>(), "seals come in order");
+        if first <= through {
+            let known: Vec<_> = batches.values().flat_map(|batch| &batch.seals).collect();
+            let same = |seal: &&Seal| seal.sequence > through || known.contains(seal);
+            let same = batch.seals.iter().all(|seal| same(&seal));
+            let through = through.min(last);
+            return if same { Ok(Taken::Known { through }) } else { Err(PortError::Forked) };
         }
-        let last = batches.keys().last().copied().unwrap_or(0);
-        assert_eq!(batch.seal.sequence, last + 1, "seals come in order");
-        batches.insert(batch.seal.sequence, batch.clone());
+        assert_eq!(first, through + 1, "no seal is left out");
+        batches.insert(last, batch.clone());
         if spend(&self.lost_answers) {
             return Err(PortError::Unavailable("the answer got lost".into()));
         }
@@ -133,8 +141,8 @@ impl Store {
 }
 
 impl UsageSink for Store {
-    fn take<'a>(&'a self, batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>> {
-        Box::pin(async move { self.take_now(batch) })
+    fn take(&self, batch: Arc<SealedBatch>) -> BoxFuture<'_, Result<Taken, PortError>> {
+        Box::pin(async move { self.take_now(&batch) })
     }
 }
 
