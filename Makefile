@@ -1,5 +1,5 @@
 # Short names for the commands that CONTRIBUTING.md explains; nothing here holds logic.
-.PHONY: demo test cases lint bench fmt doc
+.PHONY: demo test cases loom lint bench fmt doc
 
 demo:
 	cargo run --release --locked -- demo
@@ -9,6 +9,9 @@ test:
 
 cases:
 	@tests/run.sh cases
+
+loom:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p keytoll-domain --locked --test loom_cells
 
 lint:
 	@tests/run.sh lint

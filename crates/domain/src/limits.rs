@@ -52,6 +52,25 @@ pub enum LimitName {
 }
 
 impl LimitName {
+    /// All names, each at its own number.
+    const ALL: [Self; 15] = [
+        Self::Second,
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::KeySecond,
+        Self::KeyMinute,
+        Self::KeyHour,
+        Self::KeyDay,
+        Self::ProductSecond,
+        Self::ProductMinute,
+        Self::ProductHour,
+        Self::ProductDay,
+        Self::Quota,
+        Self::SpendCap,
+        Self::Concurrency,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Second => "second",
@@ -110,6 +129,8 @@ pub struct CellPolicy {
     quota: u64,
     concurrency: u32,
     quota_is_hard: bool,
+    /// Whether there is any limit.
+    limits: bool,
     owner: Owner,
 }
 
@@ -123,6 +144,7 @@ impl CellPolicy {
     pub const fn of_subscription(windows: WindowLimits, quota: Option<Quota>) -> Self {
         let mut policy = Self::new(Owner::Subscription, windows);
         if let Some(quota) = quota {
+            policy.limits = true;
             policy.quota = quota.units;
             policy.quota_is_hard = quota.hard;
         }
@@ -133,6 +155,7 @@ impl CellPolicy {
     pub const fn of_key(windows: WindowLimits, concurrency: Option<u32>) -> Self {
         let mut policy = Self::new(Owner::Key, windows);
         if let Some(concurrency) = concurrency {
+            policy.limits = true;
             policy.concurrency = concurrency;
         }
         policy
@@ -140,17 +163,16 @@ impl CellPolicy {
 
     const fn new(owner: Owner, windows: WindowLimits) -> Self {
         let WindowLimits { second, minute, hour, day } = windows;
+        let limits = second.is_some() || minute.is_some() || hour.is_some() || day.is_some();
         let windows = [packed(second), packed(minute), packed(hour), packed(day)];
         let (quota, concurrency) = (UNLIMITED, UNLIMITED_CALLS);
-        Self { windows, quota, concurrency, quota_is_hard: false, owner }
+        Self { windows, quota, concurrency, quota_is_hard: false, limits, owner }
     }
 
     /// True when the cell would neither refuse nor show anything.
     #[inline]
     pub fn is_unlimited(&self) -> bool {
-        self.windows == [UNLIMITED; WINDOWS_MAX]
-            && self.quota == UNLIMITED
-            && self.concurrency == UNLIMITED_CALLS
+        !self.limits
     }
 
     /// True when a call takes a place that must be given back.

@@ -11,8 +11,8 @@ pub(super) const RING_BUCKETS: i64 = BUCKETS + 1;
 
 #[derive(Clone, Debug)]
 pub(super) struct Buckets<C> {
-    /// First microsecond of the newest bucket.
-    newest_start: i64,
+    /// First microsecond after the newest bucket.
+    newest_end: i64,
     newest: u8,
     /// The oldest bucket with something in it, if there is one.
     oldest: u8,
@@ -21,7 +21,7 @@ pub(super) struct Buckets<C> {
 
 impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
     pub(super) fn new() -> Self {
-        Self { newest_start: 0, newest: 0, oldest: 0, counts: [C::default(); RING] }
+        Self { newest_end: 0, newest: 0, oldest: 0, counts: [C::default(); RING] }
     }
 
     /// Adds units; false, and nothing is added, if their bucket's count has no room for them. `first` =
@@ -29,21 +29,22 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
     #[inline]
     pub(super) fn add(&mut self, at: i64, width: i64, units: u64, first: bool) -> bool {
         if first {
-            self.newest_start = at - at.rem_euclid(width);
+            self.newest_end = at - at.rem_euclid(width) + width;
             self.oldest = self.newest;
-        } else if at >= self.newest_start.saturating_add(width) {
+        } else if at >= self.newest_end {
             self.move_on(at, width);
         }
-        let count = &mut self.counts[usize::from(self.newest)];
+        let Some(count) = self.counts.get_mut(usize::from(self.newest)) else { return false };
         let Ok(sum) = C::try_from((*count).into() + units) else { return false };
         *count = sum;
         true
     }
 
+    #[inline(never)]
     fn move_on(&mut self, at: i64, width: i64) {
-        let steps = (at - self.newest_start) / width;
+        let steps = (at - self.newest_end) / width + 1;
         debug_assert!((1..RING_BUCKETS).contains(&steps), "what is older has left before");
-        self.newest_start += steps * width;
+        self.newest_end += steps * width;
         self.newest = slot(usize::from(self.newest) + usize::try_from(steps).unwrap_or(0));
     }
 
@@ -61,7 +62,7 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
     pub(super) fn next_free(&self, width: i64) -> i64 {
         let age = usize::from(self.newest) + RING - usize::from(self.oldest);
         let age = i64::from(slot(age));
-        self.newest_start.saturating_add((RING_BUCKETS - age).saturating_mul(width))
+        self.newest_end.saturating_add((BUCKETS - age).saturating_mul(width))
     }
 
     /// Buckets with something in them, oldest first, as (first microsecond, units).
@@ -70,7 +71,7 @@ impl<C: Copy + Default + Into<u64> + TryFrom<u64>> Buckets<C> {
         let oldest = usize::from(self.oldest);
         (oldest..).zip((0..=age).rev()).filter_map(move |(index, age)| {
             let units: u64 = self.counts[usize::from(slot(index))].into();
-            (units > 0).then(|| (self.newest_start - age * width, units))
+            (units > 0).then(|| (self.newest_end - (age + 1) * width, units))
         })
     }
 }

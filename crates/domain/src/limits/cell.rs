@@ -3,7 +3,7 @@
 
 use super::{
     CONCURRENCY_RETRY_MICROS, CellPolicy, LimitName, Limited, Owner, Standings, UNLIMITED,
-    UNLIMITED_CALLS, WINDOWS_MAX, Window,
+    WINDOWS_MAX, Window,
 };
 use crate::period::Period;
 use crate::time::{MICROS_PER_SECOND, Timestamp};
@@ -218,24 +218,32 @@ impl Cell {
     #[inline]
     fn charge(&mut self, units: u64, into: &mut Standings) {
         let now = self.clock;
-        for (_, window) in &mut self.windows {
-            window.record(now, units);
+        for (name, window) in &mut self.windows {
+            let (remaining, reset) = window.charge(now, units);
+            into.push(*name, window.limit(), remaining, reset);
         }
-        if self.policy.owner == Owner::Subscription {
-            self.period_units = self.period_units.saturating_add(units);
-        } else if self.policy.concurrency != UNLIMITED_CALLS {
-            self.running += 1;
+        match self.policy.owner {
+            Owner::Product => {}
+            Owner::Subscription => {
+                self.period_units = self.period_units.saturating_add(units);
+                self.stand_with_quota(into);
+            }
+            Owner::Key => self.running += u32::from(self.policy.limits_concurrency()),
         }
-        self.stand(now, into);
     }
 
-    #[inline]
     fn stand(&mut self, now: Timestamp, into: &mut Standings) {
+        let now = self.tick(now);
         for (name, window) in &mut self.windows {
             into.push(*name, window.limit(), window.remaining(now), window.next_free(now));
         }
-        if self.policy.quota != UNLIMITED {
-            let limit = self.policy.quota;
+        self.stand_with_quota(into);
+    }
+
+    #[inline]
+    fn stand_with_quota(&self, into: &mut Standings) {
+        let limit = self.policy.quota;
+        if limit != UNLIMITED {
             into.set_period_secs(self.period_secs);
             let remaining = limit.saturating_sub(self.period_units);
             into.push(LimitName::Quota, limit, remaining, self.period.end);
@@ -282,7 +290,6 @@ pub fn standings(cells: &mut Cells<'_>, period: Period, now: Timestamp) -> Stand
     let key = cells.key.as_deref_mut();
     let all_cells = [product, Some(&mut *cells.subscription), key];
     for cell in all_cells.into_iter().flatten() {
-        let now = cell.tick(now);
         cell.stand(now, &mut all);
     }
     all

@@ -17,8 +17,7 @@ pub struct Standing {
 /// Standings of all limits a call met, without allocation, in the order product, subscription, quota, key.
 #[derive(Clone, Copy, Debug)]
 pub struct Standings {
-    len: u8,
-    names: [LimitName; LIMITS_MAX],
+    len: u32,
     /// Of the quota; windows have theirs from their names.
     period_secs: u32,
     entries: [Entry; LIMITS_MAX],
@@ -28,29 +27,26 @@ pub struct Standings {
 struct Entry {
     limit: u64,
     remaining: u64,
-    reset: Timestamp,
+    /// Microseconds and, in the lowest bits, the name.
+    reset_and_name: i64,
 }
+
+const NAME_BITS: u32 = 4;
 
 impl Default for Standings {
     #[inline]
     fn default() -> Self {
-        let empty = Entry { limit: 0, remaining: 0, reset: Timestamp(0) };
-        Self {
-            len: 0,
-            names: [LimitName::Second; LIMITS_MAX],
-            period_secs: 0,
-            entries: [empty; LIMITS_MAX],
-        }
+        let empty = Entry { limit: 0, remaining: 0, reset_and_name: 0 };
+        Self { len: 0, period_secs: 0, entries: [empty; LIMITS_MAX] }
     }
 }
 
 impl Standings {
     #[inline]
     pub(super) fn push(&mut self, name: LimitName, limit: u64, remaining: u64, reset: Timestamp) {
-        let at = usize::from(self.len);
-        if let (Some(entry), Some(named)) = (self.entries.get_mut(at), self.names.get_mut(at)) {
-            *entry = Entry { limit, remaining, reset };
-            *named = name;
+        if let Some(entry) = self.entries.get_mut(self.len as usize) {
+            let reset_and_name = reset.0 << NAME_BITS | i64::from(name as u8);
+            *entry = Entry { limit, remaining, reset_and_name };
             self.len += 1;
         }
     }
@@ -71,11 +67,13 @@ impl Standings {
 
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Standing> {
-        let filled = self.names.iter().zip(&self.entries).take(usize::from(self.len));
-        filled.map(|(name, entry)| {
-            let Entry { limit, remaining, reset } = *entry;
+        self.entries.iter().take(self.len as usize).map(|entry| {
+            let Entry { limit, remaining, reset_and_name } = *entry;
+            let name = reset_and_name & ((1 << NAME_BITS) - 1);
+            let name = LimitName::ALL[usize::try_from(name).unwrap_or(0)];
+            let reset = Timestamp(reset_and_name >> NAME_BITS);
             let window_secs = u64::from(name.window_secs().unwrap_or(self.period_secs));
-            Standing { name: *name, limit, remaining, reset, window_secs }
+            Standing { name, limit, remaining, reset, window_secs }
         })
     }
 

@@ -86,7 +86,6 @@ impl Window {
     }
 
     /// Counts units at a time not before the last one.
-    #[inline]
     pub fn record(&mut self, at: Timestamp, units: u64) {
         self.expire(at.0);
         self.add(at.0, units);
@@ -96,7 +95,7 @@ impl Window {
     #[inline]
     pub fn next_free(&mut self, now: Timestamp) -> Timestamp {
         self.expire(now.0);
-        if self.used == 0 { now } else { Timestamp(self.free_at) }
+        self.standing(now).1
     }
 
     /// Sets another limit; what was counted goes on counting, never shorter than before.
@@ -105,7 +104,35 @@ impl Window {
         self.suit(self.used);
     }
 
+    /// Counts units that fit, after what has left at `at` was let go; answers what remains and when the next
+    /// used unit leaves.
     #[inline]
+    pub(super) fn charge(&mut self, at: Timestamp, units: u64) -> (u64, Timestamp) {
+        if units == 0 || !self.log.add(at.0, self.width, units, self.used == 0) {
+            return self.charge_otherwise(at, units);
+        }
+        if self.used == 0 {
+            self.free_at = self.log.next_free(self.width);
+        }
+        self.used += units;
+        (self.limit.saturating_sub(self.used), Timestamp(self.free_at))
+    }
+
+    /// Nothing is to be counted, or the log must be exchanged for it.
+    #[cold]
+    fn charge_otherwise(&mut self, at: Timestamp, units: u64) -> (u64, Timestamp) {
+        self.add(at.0, units);
+        self.standing(at)
+    }
+
+    /// What remains and when the next used unit leaves, after what has left at `now` was let go.
+    #[inline]
+    pub(super) fn standing(&self, now: Timestamp) -> (u64, Timestamp) {
+        let reset = if self.used == 0 { now } else { Timestamp(self.free_at) };
+        (self.limit.saturating_sub(self.used), reset)
+    }
+
+    #[inline(never)]
     fn add(&mut self, at: i64, units: u64) {
         let units = units.min(u64::MAX - self.used);
         if units == 0 {
