@@ -16,6 +16,7 @@ use crate::products::ProductDraft;
 
 mod apply;
 mod plan;
+mod policy;
 mod pricing;
 mod product;
 mod raw;
@@ -178,8 +179,16 @@ impl Reader<'_> {
         if text == "-1" {
             return None;
         }
-        let number =
-            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok());
+        self.number(below, Some(raw::Count(text)), min, max)
+    }
+
+    /// A whole number of the range, as the range's own type.
+    fn number<T>(&mut self, below: &str, count: Option<raw::Count>, min: T, max: T) -> Option<T>
+    where
+        T: std::str::FromStr + PartialOrd + Copy + std::fmt::Display,
+    {
+        let raw::Count(text) = count?;
+        let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<T>().ok());
         let number = number.flatten().filter(|number| (min..=max).contains(number));
         if number.is_none() {
             self.fault(below, format!("{text} is no whole number from {min} to {max}"));

@@ -2,12 +2,8 @@
 //!
 //! Whatever is for sale is visible to whoever asks; addresses of upstreams are shown to staff only.
 
-use serde::Serialize;
-
 use keytoll_apispec::{Document, Loader};
-use keytoll_domain::catalog::{Category, Operation, Product, ProductStatus};
 use keytoll_domain::ids::ProductId;
-use keytoll_domain::time::Timestamp;
 use keytoll_store::StoreError;
 use keytoll_store::feed::FeedKind;
 use keytoll_store::product::{catalogue_lock, product_by_id, product_page};
@@ -16,22 +12,30 @@ use crate::actor::Actor;
 use crate::catalog::{Action, ApplyError, Change, finish};
 use crate::ctx::Ctx;
 use crate::fault::{Fault, Place};
-use crate::json;
 use crate::page::PageRequest;
 
+mod differences;
 mod draft;
 mod fold;
 pub mod limits;
+mod maintenance;
+mod policies;
 mod read;
+mod view;
 mod write;
 
 pub(crate) use draft::check_grouping;
 pub use draft::{
-    DraftDocument, ProductDraft, SpecSource, check_settings, check_url, product_id, read_document,
+    DraftDocument, ProductDraft, SpecSource, VersionDraft, check_settings, check_url, product_id,
+    read_document,
 };
+pub use maintenance::set_maintenance;
+pub use policies::moment;
+pub(crate) use policies::{check_host, check_version_id};
 pub(crate) use read::Documents;
-pub use read::document;
-pub(crate) use write::write;
+pub use read::{document, version_document};
+pub use view::{ProductView, VersionView};
+pub(crate) use write::{check_hosts, write};
 
 /// An import as it is asked for. What is absent stays as it is when the product exists already.
 #[derive(Default)]
@@ -43,35 +47,6 @@ pub struct ImportProduct<'a> {
     pub upstream: Option<&'a str>,
     pub sandbox: Option<&'a str>,
     pub settings: Option<keytoll_domain::catalog::ProductSettings>,
-}
-
-/// A product as the API and the pages show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProductView {
-    pub id: ProductId,
-    pub name: String,
-    pub description: String,
-    pub version: String,
-    pub status: ProductStatus,
-    pub category: Option<Category>,
-    pub tags: Vec<String>,
-    pub operations: Vec<Operation>,
-    /// Every scope that a key of this product can hold.
-    pub scopes: Vec<String>,
-    /// Whether calls with test keys reach a sandbox.
-    pub has_sandbox: bool,
-    /// Whether calls need a key at all.
-    pub needs_key: bool,
-    /// For staff only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
-    /// For staff only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<String>,
-    #[serde(serialize_with = "json::time")]
-    pub created_at: Timestamp,
-    #[serde(serialize_with = "json::time")]
-    pub updated_at: Timestamp,
 }
 
 /// A product's OpenAPI document, as it was imported.
@@ -113,6 +88,9 @@ impl ImportProduct<'_> {
             document: DraftDocument::Read(Box::new(spec)),
             upstream,
             sandbox,
+            targets: Vec::new(),
+            sandbox_targets: Vec::new(),
+            versions: None,
             settings: self.settings,
             keep_absent: true,
         })
@@ -133,6 +111,10 @@ pub async fn import(ctx: &Ctx, actor: &Actor, draft: &ProductDraft) -> Result<Ch
     let mut tx = ctx.store.write().await?;
     catalogue_lock(&mut tx).await?;
     let change = write(&mut tx, draft, ctx.now()).await?;
+    let faults = check_hosts(&mut tx, std::slice::from_ref(draft)).await?;
+    if !faults.is_empty() {
+        return Err(ApplyError::Faults(faults));
+    }
     if change.action != Action::Unchanged {
         let rows = vec![(FeedKind::Product, change.id.clone())];
         finish(ctx, actor, tx, std::slice::from_ref(&change), rows).await?;
@@ -148,7 +130,7 @@ pub async fn list(
 ) -> Result<Vec<ProductView>, StoreError> {
     let mut tx = ctx.store.read().await?;
     let products = product_page(&mut tx, page.cursor.as_ref(), page.limit()).await?;
-    Ok(products.into_iter().map(|product| view(product, actor)).collect())
+    Ok(products.into_iter().map(|product| view::view(product, actor)).collect())
 }
 
 pub async fn show(
@@ -158,28 +140,7 @@ pub async fn show(
 ) -> Result<Option<ProductView>, StoreError> {
     let mut tx = ctx.store.read().await?;
     let stored = product_by_id(&mut tx, id).await?;
-    Ok(stored.map(|stored| view(stored.product, actor)))
-}
-
-fn view(product: Product, actor: &Actor) -> ProductView {
-    let staff = actor.is_staff();
-    ProductView {
-        scopes: product.scopes(),
-        has_sandbox: product.sandbox.is_some(),
-        needs_key: !product.settings.key_from.is_empty(),
-        upstream: product.upstream.filter(|_| staff),
-        sandbox: product.sandbox.filter(|_| staff),
-        id: product.id,
-        name: product.name,
-        description: product.description,
-        version: product.version,
-        status: product.status,
-        category: product.category,
-        tags: product.tags,
-        operations: product.operations,
-        created_at: product.created_at,
-        updated_at: product.updated_at,
-    }
+    Ok(stored.map(|stored| view::view(stored.product, actor)))
 }
 
 #[cfg(test)]

@@ -187,6 +187,30 @@ pub enum ProductCommand {
     },
     /// List products
     List,
+    /// Show one product with all its settings
+    Show { id: String },
+    /// Answer every call of a product with 503, or serve it again
+    ///
+    /// The change reaches every gateway at once and lasts until it is undone. It is not written to your catalogue
+    /// file: the next `keytoll apply` sets what the catalogue says, so a product without `maintenance` there is
+    /// served again.
+    Maintenance {
+        id: String,
+        #[arg(value_enum)]
+        state: Switch,
+        /// What callers are told
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+        /// When callers shall try again, such as 2027-01-01T06:00:00Z; it does not end by itself
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Subcommand)]

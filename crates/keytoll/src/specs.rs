@@ -34,6 +34,10 @@ impl SpecReader for Specs {
         };
         fetch(&format!("{folder}/{relative}"))
     }
+
+    fn absolute(&self, path: &str) -> Result<String, String> {
+        self.files.absolute(path)
+    }
 }
 
 fn is_url(reference: &str) -> bool {

@@ -88,6 +88,9 @@ pub async fn apply(
             Err(other) => return Err(other),
         }
     }
+    if faults.is_empty() {
+        faults.extend(products::check_hosts(&mut tx, &catalogue.products).await?);
+    }
     let mut known = Known::default();
     for draft in &catalogue.plans {
         check_plan(&mut tx, draft, &mut known, &mut faults).await?;
@@ -209,9 +212,10 @@ fn check_operation(operation: &PlanOperation, products: &[&Product]) -> Result<(
         return Err(format!("the plan has no product {id}"));
     }
     let found = products.iter().any(|product| {
-        let own = &product.operations;
+        let further = product.versions.iter().flat_map(|version| &version.operations);
+        let mut own = product.operations.iter().chain(further);
         operation.product.as_ref().is_none_or(|id| *id == product.id)
-            && own.iter().any(|known| known.method == *method && known.path == *path)
+            && own.any(|known| known.method == *method && known.path == *path)
     });
     if found { Ok(()) } else { Err(format!("no operation {method} {path}")) }
 }

@@ -10,9 +10,16 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use keytoll_domain::catalog::{Bill, Category, ErrorTexts, KeySource, ProductStatus};
+use keytoll_domain::catalog::{Bill, Category, ErrorTexts, KeySource, ProductStatus, Validation};
 use keytoll_domain::key_format::{Grouping, KeyFormat};
 use keytoll_domain::rating::Overage;
+
+mod policy;
+
+pub(super) use policy::{
+    RawCors, RawDeprecation, RawEject, RawHeaderRules, RawHealth, RawMaintenance, RawRetries,
+    RawTarget, RawTls, RawUpstreamOptions, RawVersion, RawVersioning,
+};
 
 /// Longest number accepted, in characters.
 const NUMBER_MAX_LEN: usize = 40;
@@ -61,6 +68,29 @@ pub(super) struct RawProduct {
     pub(super) default_expiry_days: Option<Count>,
     #[serde(default)]
     pub(super) rotate_on_same_name: bool,
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) versions: Vec<RawVersion>,
+    pub(super) versioning: Option<RawVersioning>,
+    pub(super) targets: Option<Vec<RawTarget>>,
+    pub(super) sandbox_targets: Option<Vec<RawTarget>>,
+    #[serde(default)]
+    pub(super) upstream_options: RawUpstreamOptions,
+    pub(super) request_headers: Option<RawHeaderRules>,
+    pub(super) response_headers: Option<RawHeaderRules>,
+    pub(super) identity_headers: Option<bool>,
+    #[serde(default)]
+    pub(super) sign_requests: bool,
+    pub(super) cors: Option<RawCors>,
+    #[serde(default)]
+    pub(super) validation: Validation,
+    #[serde(default)]
+    pub(super) cache: bool,
+    pub(super) maintenance: Option<RawMaintenance>,
+    pub(super) deprecation: Option<RawDeprecation>,
+    pub(super) limits: Option<RawLimits>,
+    pub(super) log_sample_percent: Option<Count>,
     pub(super) pricing: Option<RawPricing>,
 }
 
@@ -69,6 +99,8 @@ pub(super) struct RawProduct {
 pub(super) struct RawOperation {
     pub(super) scopes: Option<Vec<String>>,
     pub(super) units: Option<Count>,
+    pub(super) max_units: Option<Count>,
+    pub(super) deprecation: Option<RawDeprecation>,
 }
 
 #[derive(Deserialize)]

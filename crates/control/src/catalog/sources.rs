@@ -12,6 +12,14 @@ pub trait SpecReader {
 
     /// A file below the folder of that document, named by a relative `$ref`.
     fn read_beside(&self, reference: &str, relative: &str) -> Result<Vec<u8>, String>;
+
+    /// The absolute path of a file that is named but not read, such as a certificate of the gateway's.
+    fn absolute(&self, path: &str) -> Result<String, String> {
+        if Path::new(path).is_absolute() {
+            return Ok(path.to_owned());
+        }
+        Err("no folder to start from: write the absolute path of the file".into())
+    }
 }
 
 /// Files relative to a folder. It knows no URLs; a reader that fetches can wrap it.
@@ -35,6 +43,15 @@ impl SpecReader for FileSpecs {
         let document = self.folder.join(reference);
         let folder = document.parent().unwrap_or(&self.folder);
         read_bounded(&folder.join(relative))
+    }
+
+    fn absolute(&self, path: &str) -> Result<String, String> {
+        if path.is_empty() {
+            return Err("name a file".into());
+        }
+        let absolute = std::path::absolute(self.folder.join(path));
+        let absolute = absolute.map_err(|error| format!("{path}: {error}"))?;
+        absolute.into_os_string().into_string().map_err(|_| "the path is no UTF-8 text".to_owned())
     }
 }
 

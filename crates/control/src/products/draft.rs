@@ -7,14 +7,14 @@ use http::uri::{Scheme, Uri};
 use sha2::{Digest, Sha256};
 
 use keytoll_apispec::{Document, Loader, SpecError};
-use keytoll_domain::catalog::{Category, ProductSettings, ProductStatus};
+use keytoll_domain::catalog::{Category, ProductSettings, ProductStatus, Target};
 use keytoll_domain::ids::{ProductId, RESERVED_PRODUCT_IDS, Slug};
 use keytoll_domain::key::KeyHash;
 use keytoll_domain::key_format::{GROUPED_LEN_MIN, Grouping};
 use keytoll_domain::scope;
 use keytoll_store::product::StoredFile;
 
-use super::limits;
+use super::{limits, policies};
 use crate::fault::{Fault, Place, escape};
 
 /// What a product shall be. Members that are `None` come from the document, or stay as they are.
@@ -32,10 +32,41 @@ pub struct ProductDraft {
     pub document: DraftDocument,
     pub upstream: Option<String>,
     pub sandbox: Option<String>,
+    /// Instead of `upstream`.
+    pub targets: Vec<Target>,
+    /// Instead of `sandbox`.
+    pub sandbox_targets: Vec<Target>,
+    /// `None` keeps the further versions that the product has.
+    pub versions: Option<Vec<VersionDraft>>,
     /// `None` keeps the settings that the product has.
     pub settings: Option<ProductSettings>,
     /// Whether everything that is absent here stays as it is (an import); a catalogue says all that holds.
     pub keep_absent: bool,
+}
+
+/// What a further version shall be; its document is always read.
+#[derive(Debug)]
+pub struct VersionDraft {
+    pub version: String,
+    pub host: Option<String>,
+    pub status: ProductStatus,
+    pub document: DraftDocument,
+    pub upstream: Option<String>,
+    pub targets: Vec<Target>,
+    pub sandbox: Option<String>,
+    pub sandbox_targets: Vec<Target>,
+}
+
+impl ProductDraft {
+    /// Every address that it names.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let versions = self.versions.iter().flatten();
+        let short = versions.clone().flat_map(|v| [&v.upstream, &v.sandbox]);
+        let lists = versions.flat_map(|v| v.targets.iter().chain(&v.sandbox_targets));
+        let short = [&self.upstream, &self.sandbox].into_iter().chain(short).flatten();
+        let lists = self.targets.iter().chain(&self.sandbox_targets).chain(lists);
+        short.map(String::as_str).chain(lists.map(|target| target.url.as_str()))
+    }
 }
 
 #[derive(Debug)]
@@ -113,6 +144,7 @@ pub fn check_settings(settings: &ProductSettings) -> Vec<Fault> {
         let pointer = format!("/operations/{}/scopes", escape(name));
         check_scopes(&pointer, operation.scopes.as_deref().unwrap_or_default(), &mut faults);
     }
+    policies::check(settings, &mut faults);
     faults
 }
 

@@ -9,27 +9,32 @@ use keytoll_domain::ids::ProductId;
 use super::limits;
 use crate::fault::{Fault, escape};
 
-/// Folds both; settings of an operation that the document does not have are faults.
+/// Folds both.
 pub(super) fn operations(
     product: &ProductId,
     document: &[apispec::Operation],
     settings: &ProductSettings,
-) -> Result<Vec<Operation>, Vec<Fault>> {
-    let mut folded = Vec::with_capacity(document.len());
-    let mut known = BTreeSet::new();
-    for operation in document {
-        let name = format!("{} {}", operation.method, operation.path);
-        let own = settings.operations.get(&name);
-        folded.push(one(product, operation, own));
-        known.insert(name);
-    }
+) -> Vec<Operation> {
+    let own = |operation: &apispec::Operation| {
+        settings.operations.get(&format!("{} {}", operation.method, operation.path))
+    };
+    document.iter().map(|operation| one(product, operation, own(operation))).collect()
+}
+
+/// Settings of operations that no version has.
+pub(super) fn unknown<'a>(
+    product: &ProductId,
+    settings: &ProductSettings,
+    operations: impl Iterator<Item = &'a Operation>,
+) -> Vec<Fault> {
+    let known: BTreeSet<String> =
+        operations.map(|operation| format!("{} {}", operation.method, operation.path)).collect();
     let unknown = settings.operations.keys().filter(|name| !known.contains(*name));
     let fault = |name: &String| {
         let pointer = format!("/operations/{}", escape(name));
         Fault::new(pointer, format!("the document of {product} has no operation {name:?}"))
     };
-    let faults: Vec<Fault> = unknown.map(fault).collect();
-    if faults.is_empty() { Ok(folded) } else { Err(faults) }
+    unknown.map(fault).collect()
 }
 
 fn one(

@@ -11,3 +11,5 @@ pub const SCOPES_MAX: usize = 200;
 pub const URL_MAX_LEN: usize = 2_000;
 /// A hundred years.
 pub const EXPIRY_MAX_DAYS: u64 = 36_500;
+/// Products looked at together when host names are compared.
+pub(super) const HOSTS_PAGE: u32 = 200;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keytoll_domain::ids::ProductId;
-use keytoll_store::product::{StoredFile, product_by_id, product_files};
+use keytoll_store::product::{StoredFile, product_by_id, product_files, version_files};
 use keytoll_store::{StoreError, Tx};
 
 use super::ProductDocument;
@@ -45,17 +45,39 @@ pub async fn document(
     ctx: &Ctx,
     id: &ProductId,
 ) -> Result<Option<Arc<ProductDocument>>, StoreError> {
-    let Some(sha256) = digest(&mut ctx.store.read().await?, id).await? else { return Ok(None) };
+    find(ctx, id, None).await
+}
+
+/// The document of a further version, if there is such a version.
+pub async fn version_document(
+    ctx: &Ctx,
+    id: &ProductId,
+    version: &str,
+) -> Result<Option<Arc<ProductDocument>>, StoreError> {
+    find(ctx, id, Some(version)).await
+}
+
+async fn find(
+    ctx: &Ctx,
+    id: &ProductId,
+    version: Option<&str>,
+) -> Result<Option<Arc<ProductDocument>>, StoreError> {
+    let Some(sha256) = digest(&mut ctx.store.read().await?, id, version).await? else {
+        return Ok(None);
+    };
     if let Some(found) = ctx.documents.find(&sha256) {
         return Ok(Some(found));
     }
     let _one_at_a_time = ctx.documents.reading.lock().await;
     let mut tx = ctx.store.read().await?;
-    let Some(sha256) = digest(&mut tx, id).await? else { return Ok(None) };
+    let Some(sha256) = digest(&mut tx, id, version).await? else { return Ok(None) };
     if let Some(found) = ctx.documents.find(&sha256) {
         return Ok(Some(found));
     }
-    let files = product_files(&mut tx, id).await?;
+    let files = match version {
+        None => product_files(&mut tx, id).await?,
+        Some(version) => version_files(&mut tx, id, version).await?,
+    };
     drop(tx);
     let read = tokio::task::spawn_blocking(move || read(sha256, files)).await;
     let read = read.map_err(|error| StoreError::Internal(error.to_string()))?;
@@ -64,8 +86,15 @@ pub async fn document(
     Ok(Some(document))
 }
 
-async fn digest(tx: &mut Tx, id: &ProductId) -> Result<Option<String>, StoreError> {
-    Ok(product_by_id(tx, id).await?.and_then(|stored| stored.document_sha256))
+async fn digest(
+    tx: &mut Tx,
+    id: &ProductId,
+    version: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let Some(stored) = product_by_id(tx, id).await? else { return Ok(None) };
+    let Some(version) = version else { return Ok(stored.document_sha256) };
+    let mut versions = stored.product.versions.into_iter();
+    Ok(versions.find(|own| own.version == version).and_then(|own| own.document_sha256))
 }
 
 fn read(sha256: String, files: Vec<StoredFile>) -> Result<ProductDocument, StoreError> {

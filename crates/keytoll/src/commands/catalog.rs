@@ -8,11 +8,12 @@ use keytoll_control::catalog::{self, Action, ApplyError, Change, Kind, SpecReade
 use keytoll_control::page::PageRequest;
 use keytoll_control::products::{ImportProduct, ProductDraft};
 use keytoll_control::subscriptions::{NewAnchor, NewSubscription};
-use keytoll_control::{Actor, Ctx, products, receipts, subscriptions};
-use serde_json::json;
+use keytoll_control::{Actor, Ctx, Denied, products, receipts, subscriptions};
+use keytoll_domain::catalog::Maintenance;
+use serde_json::{Value, json};
 
 use super::faults;
-use crate::cli::ProductCommand;
+use crate::cli::{ProductCommand, Switch};
 use crate::output::{Output, table};
 use crate::specs::Specs;
 
@@ -42,7 +43,7 @@ pub async fn apply(ctx: &Ctx, file: &Path, dry_run: bool, output: Output) -> Res
 fn warn_of_addresses(draft: &ProductDraft, changes: &mut [Change]) {
     let own = |change: &&mut Change| change.kind == Kind::Product && change.id == draft.id.as_str();
     let Some(change) = changes.iter_mut().find(own) else { return };
-    for address in [&draft.upstream, &draft.sandbox].into_iter().flatten() {
+    for address in draft.addresses() {
         if let Err(error) = keytoll_gateway::check_upstream_url(address) {
             change.details.push(format!("calls will fail: {error}"));
         }
@@ -105,7 +106,83 @@ pub async fn product(ctx: &Ctx, command: ProductCommand, output: Output) -> Resu
             output.print(&document, || format!("product {}: {}", change.id, action(change.action)))
         }
         ProductCommand::List => list(ctx, output).await,
+        ProductCommand::Show { id } => show(ctx, &id, output).await,
+        ProductCommand::Maintenance { id, state, message, until } => {
+            let until = until.map(|text| products::moment(&text)).transpose();
+            let until = until.map_err(anyhow::Error::msg).context("--until")?;
+            let asked = Maintenance { message, until };
+            if state == Switch::Off && asked != Maintenance::default() {
+                bail!("--message and --until are for `on`");
+            }
+            maintenance(ctx, &id, (state == Switch::On).then_some(asked), output).await
+        }
     }
+}
+
+async fn show(ctx: &Ctx, id: &str, output: Output) -> Result<()> {
+    let slug = products::product_id(id).map_err(anyhow::Error::msg)?;
+    let found = products::show(ctx, &Actor::cli(), &slug).await?;
+    let found = found.with_context(|| format!("there is no product `{id}`"))?;
+    let document = serde_json::to_value(&found)?;
+    output.print(&document, || describe_product(&document))
+}
+
+/// One line a member, settings below; operations one a line.
+fn describe_product(document: &Value) -> String {
+    let mut text = String::new();
+    let members = document.as_object().into_iter().flatten();
+    let (settings, own): (Vec<_>, Vec<_>) = members.partition(|(name, _)| *name == "settings");
+    for (name, value) in own {
+        describe_member(&mut text, name, value);
+    }
+    let settings = settings.into_iter().filter_map(|(_, value)| value.as_object()).flatten();
+    for (name, value) in settings.filter(|(name, _)| document.get(name).is_none()) {
+        describe_member(&mut text, name, value);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn describe_member(text: &mut String, name: &str, value: &Value) {
+    let operations = match value {
+        Value::Array(list) if name == "operations" => list.as_slice(),
+        Value::Array(list) if list.is_empty() => return,
+        Value::Object(members) if members.is_empty() => return,
+        Value::Null => return,
+        Value::String(value) => {
+            let _ = writeln!(text, "{name}: {value}");
+            return;
+        }
+        other => {
+            let _ = writeln!(text, "{name}: {other}");
+            return;
+        }
+    };
+    let _ = writeln!(text, "operations: {}", operations.len());
+    for operation in operations {
+        let part = |member: &str| operation[member].as_str().unwrap_or_default();
+        let _ = writeln!(text, "    {} {}", part("method"), part("path"));
+    }
+}
+
+async fn maintenance(
+    ctx: &Ctx,
+    id: &str,
+    asked: Option<Maintenance>,
+    output: Output,
+) -> Result<()> {
+    let slug = products::product_id(id).map_err(anyhow::Error::msg)?;
+    let on = asked.is_some();
+    let change = match products::set_maintenance(ctx, &Actor::cli(), &slug, asked).await {
+        Ok(change) => change,
+        Err(ApplyError::Denied(Denied::NotFound)) => bail!("there is no product `{id}`"),
+        Err(ApplyError::Faults(list)) => return Err(faults("nothing was changed:", &list)),
+        Err(error) => return Err(error.into()),
+    };
+    receipts::settle(ctx).await?;
+    let document = json!({ "id": change.id, "action": change.action, "maintenance": on });
+    let state = if on { "answers 503 to every call" } else { "is served" };
+    output.print(&document, || format!("product {id} {state} ({})", action(change.action)))
 }
 
 async fn import(
