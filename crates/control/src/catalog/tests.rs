@@ -5,6 +5,8 @@ use keytoll_domain::catalog::{Category, KeySource, ProductStatus};
 use super::*;
 use crate::products::DraftDocument;
 
+pub(crate) mod policies;
+
 /// Documents by reference.
 #[derive(Default)]
 pub(crate) struct Specs(pub(crate) BTreeMap<String, String>);
@@ -17,6 +19,10 @@ impl SpecReader for Specs {
 
     fn read_beside(&self, _: &str, relative: &str) -> Result<Vec<u8>, String> {
         self.read(relative)
+    }
+
+    fn absolute(&self, path: &str) -> Result<String, String> {
+        Ok(format!("/etc/keytoll/{path}"))
     }
 }
 

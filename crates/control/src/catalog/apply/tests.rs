@@ -9,6 +9,8 @@ use crate::page::PageRequest;
 use crate::testing::Bench;
 use crate::{plans, products};
 
+mod versions;
+
 const SHOP: &str = r#"
 products:
   - {id: tracking, spec: ./tracking.json, upstream: "http://127.0.0.1:9000/t", scopes: [extra],
