@@ -190,12 +190,11 @@ fn version(
         }
         (None, VersionBy::Path | VersionBy::Header) => {}
     }
-    let document = match raw.spec {
-        Some(spec) => read(reader, &format!("{below}/spec"), &spec, specs),
-        None => {
-            reader.fault(&format!("{below}/spec"), "a further version has a document of its own");
-            DraftDocument::Absent
-        }
+    let document = if let Some(spec) = raw.spec {
+        read(reader, &format!("{below}/spec"), &spec, specs)
+    } else {
+        reader.fault(&format!("{below}/spec"), "a further version has a document of its own");
+        DraftDocument::Absent
     };
     let (upstream, targets) = policy::addresses(reader, below, LIVE, raw.upstream, raw.targets);
     let (sandbox, sandbox_targets) =

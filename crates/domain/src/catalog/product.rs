@@ -66,6 +66,7 @@ pub enum Bill {
 /// What the provider decides about a product beside its OpenAPI document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the catalogue")]
 pub struct ProductSettings {
     /// Empty = a product without keys: no decision, no limits, no ledger.
     pub key_from: Vec<KeySource>,

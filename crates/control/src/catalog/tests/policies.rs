@@ -119,6 +119,7 @@ fn policies_are_absent_unless_said() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn bad_policies_name_their_member_and_the_remedy() {
     let version = "version: v1, spec: ./tracking.json";
     let cases = [
