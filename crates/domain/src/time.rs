@@ -66,6 +66,11 @@ impl Timestamp {
         self.civil().to_string()
     }
 
+    /// As HTTP's `Date` field has it (RFC 9110, section 5.6.7), with its second.
+    pub fn http_date(self) -> String {
+        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// The jiff value; times outside its range (years −9999 to 9999) are clamped.
     pub fn civil(self) -> jiff::Timestamp {
         let bounds = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);

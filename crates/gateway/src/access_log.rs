@@ -1,37 +1,47 @@
-//! One JSON line per request, written by a thread of its own through a bounded queue. What does not fit is
-//! dropped and counted; a request never waits for a disk. Queries are left out, since keys have been seen in them.
+//! One JSON line per request. Each core writes its lines into memory of its own and hands them over in blocks to a
+//! thread that owns the file; what does not fit the queue is dropped and counted, and a request never waits for a
+//! disk. Queries are left out, since keys have been seen in them.
 
+use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
-use std::net::IpAddr;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use http::Method;
 use keytoll_domain::ids::KeyId;
-use keytoll_domain::time::Timestamp;
 
+use crate::answer::put_number;
 use crate::core::RequestId;
+use crate::identity::put_hex;
 use crate::options::AccessLog;
 
-/// Lines that wait for the disk.
-const QUEUE_MAX: usize = 8192;
-/// How long a line waits for others; the queue holds what 160 000 requests a second make in this time.
-const GATHER: Duration = Duration::from_millis(50);
+/// Blocks that wait for the disk.
+const QUEUE_MAX: usize = 256;
+/// A core's lines are handed over at this size, or at its next tick.
+const BLOCK_BYTES: usize = 32 * 1024;
 
-#[derive(Debug)]
-pub(crate) struct Line {
+/// The beginning of a line, written when the answer's head is known.
+pub(crate) struct Line(Vec<u8>);
+
+/// What a line begins with.
+pub(crate) struct Beginning<'a> {
     pub id: RequestId,
-    pub at: Timestamp,
-    pub client: IpAddr,
-    pub method: Method,
-    pub path: String,
+    /// `2026-11-21T12:00:00.123456Z`
+    pub at: &'a [u8],
+    pub client: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
     pub status: u16,
     /// Code of a refusal or failure, else empty.
     pub code: &'static str,
     pub key: Option<KeyId>,
+}
+
+/// What is known when a request has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ending {
     pub micros: u32,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -40,14 +50,22 @@ pub(crate) struct Line {
 
 /// What the thread is told.
 enum Entry {
-    Line(Line),
+    Block(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
+/// The log, as every thread sees it.
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: SyncSender<Entry>,
     dropped: Arc<AtomicU64>,
+}
+
+/// One core's end of the log.
+pub(crate) struct CoreLog {
+    log: Option<Log>,
+    block: RefCell<Vec<u8>>,
+    lines: Cell<u64>,
 }
 
 impl Log {
@@ -60,20 +78,14 @@ impl Log {
                 Box::new(OpenOptions::new().create(true).append(true).open(path)?)
             }
         };
-        let (queue, lines) = sync_channel(QUEUE_MAX);
+        let (queue, entries) = sync_channel(QUEUE_MAX);
         std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_lines(&lines, BufWriter::with_capacity(64 * 1024, out)))?;
+            .spawn(move || write_blocks(&entries, out))?;
         Ok(Some(Self { queue, dropped: Arc::default() }))
     }
 
-    pub(crate) fn write(&self, line: Line) {
-        if self.queue.try_send(Entry::Line(line)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits until the lines of before are in the file, or until patience ends. Blocks.
+    /// Waits until what was handed over is in the file, or until patience ends. Blocks.
     pub(crate) fn flush(&self, patience: Duration) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Entry::Flush(done)).is_ok() {
@@ -86,24 +98,102 @@ impl Log {
     }
 }
 
-/// Ends when the last sender is gone. Lines are gathered for a moment before they are written: waking this
-/// thread for every request would cost the request more than writing its line.
-fn write_lines(entries: &Receiver<Entry>, mut out: BufWriter<Box<dyn Write + Send>>) {
-    let mut failed = false;
-    let mut asked: Vec<SyncSender<()>> = Vec::new();
-    while let Ok(first) = entries.recv() {
-        if matches!(first, Entry::Line(_)) {
-            std::thread::park_timeout(GATHER);
+impl CoreLog {
+    pub(crate) fn new(log: Option<Log>) -> Self {
+        Self { log, block: RefCell::default(), lines: Cell::new(0) }
+    }
+
+    /// Begins a line, if there is a log.
+    pub(crate) fn begin(&self, line: &Beginning<'_>) -> Option<Line> {
+        self.log.as_ref()?;
+        let mut out = Vec::with_capacity(384);
+        for part in
+            [b"{\"at\":\"", line.at, b"\",\"request_id\":\"", &line.id.text(), b"\",\"client\":\""]
+        {
+            out.extend_from_slice(part);
         }
-        for entry in std::iter::once(first).chain(entries.try_iter()) {
-            match entry {
-                Entry::Line(line) => note(&mut failed, write_line(&mut out, &line)),
-                Entry::Flush(done) => asked.push(done),
+        for part in [line.client, "\",\"method\":\"", line.method, "\",\"path\":"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        put_text(&mut out, line.path);
+        out.extend_from_slice(b",\"status\":");
+        put_number(&mut out, line.status.into());
+        if let Some(key) = line.key {
+            out.extend_from_slice(b",\"key\":\"key_");
+            put_hex(&mut out, &key.to_bytes());
+            out.push(b'"');
+        }
+        if !line.code.is_empty() {
+            for part in [",\"code\":\"", line.code, "\""] {
+                out.extend_from_slice(part.as_bytes());
             }
         }
-        note(&mut failed, out.flush());
-        for done in asked.drain(..) {
-            let _ = done.try_send(());
+        Some(Line(out))
+    }
+
+    /// Ends a line.
+    pub(crate) fn end(&self, line: Line, end: &Ending) {
+        let mut block = self.block.borrow_mut();
+        if block.capacity() == 0 {
+            block.reserve(BLOCK_BYTES + 1024);
+        }
+        block.extend_from_slice(&line.0);
+        block.extend_from_slice(b",\"ms\":");
+        put_number(&mut block, u64::from(end.micros / 1000));
+        let rest = end.micros % 1000;
+        block.push(b'.');
+        for digit in [rest / 100, rest / 10 % 10, rest % 10] {
+            block.push(b'0' + u8::try_from(digit).unwrap_or(0));
+        }
+        for (name, value) in [(",\"bytes_in\":", end.bytes_in), (",\"bytes_out\":", end.bytes_out)]
+        {
+            block.extend_from_slice(name.as_bytes());
+            put_number(&mut block, value);
+        }
+        block.extend_from_slice(if end.aborted { b",\"aborted\":true}\n" } else { b"}\n" });
+        self.lines.set(self.lines.get() + 1);
+        if block.len() >= BLOCK_BYTES {
+            drop(block);
+            self.hand_over();
+        }
+    }
+
+    /// Gives the lines so far to the thread that writes them.
+    pub(crate) fn hand_over(&self) {
+        let Some(log) = &self.log else { return };
+        let lines = self.lines.take();
+        if lines > 0 {
+            let block = std::mem::take(&mut *self.block.borrow_mut());
+            if log.queue.try_send(Entry::Block(block)).is_err() {
+                log.dropped.fetch_add(lines, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A JSON string. Paths are mostly plain, but those that were refused may hold anything.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\');
+    if plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("writing to memory cannot fail");
+    }
+}
+
+/// Ends when the last sender is gone.
+fn write_blocks(entries: &Receiver<Entry>, mut out: Box<dyn Write + Send>) {
+    let mut failed = false;
+    while let Ok(entry) = entries.recv() {
+        match entry {
+            Entry::Block(block) => {
+                note(&mut failed, out.write_all(&block).and_then(|()| out.flush()));
+            }
+            Entry::Flush(done) => {
+                let _ = done.try_send(());
+            }
         }
     }
 }
@@ -118,30 +208,4 @@ fn note(failed: &mut bool, result: io::Result<()>) {
             tracing::error!(%error, "access log cannot be written");
         }
     }
-}
-
-fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
-    let id = line.id.text();
-    let id = std::str::from_utf8(&id).unwrap_or_default();
-    write!(out, "{{\"at\":\"{}\",\"request_id\":\"{id}\",\"client\":\"{}\"", line.at, line.client)?;
-    write!(out, ",\"method\":\"{}\",\"path\":", line.method)?;
-    serde_json::to_writer(&mut *out, &line.path)?;
-    write!(
-        out,
-        ",\"status\":{},\"ms\":{}.{:03}",
-        line.status,
-        line.micros / 1000,
-        line.micros % 1000
-    )?;
-    write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", line.bytes_in, line.bytes_out)?;
-    if let Some(key) = line.key {
-        write!(out, ",\"key\":\"{key}\"")?;
-    }
-    if !line.code.is_empty() {
-        write!(out, ",\"code\":\"{}\"", line.code)?;
-    }
-    if line.aborted {
-        out.write_all(b",\"aborted\":true")?;
-    }
-    out.write_all(b"}\n")
 }

@@ -1,11 +1,8 @@
 //! The gateway's own answers: refusals, failures, and the limit headers that every answer to a known key carries.
+//!
+//! An answer's head is text in HTTP/1 form from the start, which is what most clients get; HTTP/2 takes it apart again.
 
-use std::fmt::Write as _;
-
-use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use keytoll_domain::catalog::ErrorTexts;
 use keytoll_domain::limits::{Limited, Standings};
 use keytoll_domain::refusal::Refusal;
@@ -13,18 +10,84 @@ use keytoll_domain::time::{MICROS_PER_SECOND, Timestamp};
 
 use crate::compile::Tables;
 use crate::core::RequestId;
-use crate::upstream::Failure;
-use crate::upstream::body::Body;
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STANDING: HeaderName = HeaderName::from_static("ratelimit");
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+use crate::upstream::Failure;
+use crate::upstream::relay::Relay;
+
 const QUOTA_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+/// Room for most heads, so that writing one allocates once.
+const HEAD_BYTES: usize = 768;
+
+/// What goes back to the client. Framing fields are left to the one who sends it.
+pub(crate) struct Answer {
+    pub status: u16,
+    /// Status line and fields in HTTP/1 form, each with its line end; without the empty line.
+    pub head: Vec<u8>,
+    pub body: AnswerBody,
+}
+
+pub(crate) enum AnswerBody {
+    Own(Vec<u8>),
+    /// An upstream's answer, which is still on its way. `length` is what its head announced, for answers to HEAD.
+    Relay {
+        relay: Box<Relay>,
+        length: Option<u64>,
+    },
+}
+
+impl Answer {
+    /// Begins an answer of our own, which nobody may keep.
+    pub(crate) fn own(status: u16, id: RequestId, kind: &str, body: Vec<u8>) -> Self {
+        let mut answer = Self::empty(status, id);
+        answer.field("content-type", kind.as_bytes());
+        answer.field("cache-control", b"no-store");
+        answer.body = AnswerBody::Own(body);
+        answer
+    }
+
+    pub(crate) fn empty(status: u16, id: RequestId) -> Self {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        put_status(&mut head, status);
+        put_request_id(&mut head, id);
+        Self { status, head, body: AnswerBody::Own(Vec::new()) }
+    }
+
+    pub(crate) fn json(id: RequestId, value: &serde_json::Value) -> Self {
+        Self::own(200, id, "application/json", value.to_string().into())
+    }
+
+    /// Appends a field; the caller knows that the value holds no line end.
+    pub(crate) fn field(&mut self, name: &str, value: &[u8]) {
+        debug_assert!(!value.contains(&b'\n') && !value.contains(&b'\r'));
+        put(&mut self.head, &[name.as_bytes(), b": ", value, b"\r\n"]);
+    }
+}
+
+/// Begins a head.
+pub(crate) fn put_status(head: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    head.extend_from_slice(b"HTTP/1.1 ");
+    put_number(head, status.into());
+    put(head, &[b" ", reason.unwrap_or_default().as_bytes(), b"\r\n"]);
+}
+
+pub(crate) fn put_request_id(head: &mut Vec<u8>, id: RequestId) {
+    put(head, &[b"x-request-id: ", &id.text(), b"\r\n"]);
+}
+
+pub(crate) fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
 
 /// What a problem says. Texts are known to need no escaping: they are ours, or scope names.
 pub(crate) struct Problem<'a> {
@@ -105,7 +168,7 @@ pub(crate) fn failure(failure: Failure) -> Problem<'static> {
             "Gateway timeout",
             "The service behind this API did not answer in time.",
         ),
-        Failure::ClientBroke => return plain(Refusal::RequestInvalid),
+        Failure::ClientBroke | Failure::ClientGone => return plain(Refusal::RequestInvalid),
         Failure::ClientSlow => return plain(Refusal::RequestTimeout),
         Failure::BodyTooLarge => return plain(Refusal::BodyTooLarge),
     };
@@ -149,94 +212,60 @@ pub(crate) fn not_implemented() -> Problem<'static> {
 
 impl Problem<'_> {
     /// The RFC 9457 body with the members of older clients beside.
-    pub(crate) fn body(&self, id: RequestId) -> String {
+    pub(crate) fn body(&self, id: RequestId) -> Vec<u8> {
         let id = id.text();
-        let id = std::str::from_utf8(&id).unwrap_or_default();
         let status = StatusCode::from_u16(self.status).unwrap_or_default();
-        let title = status.canonical_reason().unwrap_or_default();
+        let title = status.canonical_reason().unwrap_or_default().as_bytes();
         let kind = if self.limited.is_some() { QUOTA_TYPE } else { "about:blank" };
-        let mut body = String::with_capacity(512);
-        let mut member = |name: &str, value: &[&str]| {
-            let separator = if body.is_empty() { "{\"" } else { "\",\"" };
-            for part in [separator, name, "\":\""].iter().chain(value) {
-                body.push_str(part);
-            }
-        };
-        member("type", &[kind]);
-        member("title", &[title]);
-        member("detail", &[self.detail]);
-        member("instance", &["urn:uuid:", id]);
-        member("code", &[self.code]);
-        match self.subject {
-            Some(subject) => member("error", &[self.error, ": ", subject]),
-            None => member("error", &[self.error]),
+        let mut body = Vec::with_capacity(512);
+        put(&mut body, &[b"{\"type\":\"", kind.as_bytes(), b"\",\"title\":\"", title]);
+        put(&mut body, &[b"\",\"detail\":\"", self.detail.as_bytes()]);
+        put(&mut body, &[b"\",\"instance\":\"urn:uuid:", &id, b"\",\"code\":\""]);
+        put(&mut body, &[self.code.as_bytes(), b"\",\"error\":\"", self.error.as_bytes()]);
+        if let Some(subject) = self.subject {
+            put(&mut body, &[b": ", subject.as_bytes()]);
         }
-        member("request_id", &[id]);
+        put(&mut body, &[b"\",\"request_id\":\"", &id]);
         if let Some(url) = self.upgrade_url {
-            member("upgrade_url", &[url]);
+            put(&mut body, &[b"\",\"upgrade_url\":\"", url.as_bytes()]);
         }
-        // Writing to a string cannot fail.
-        let _ = write!(body, "\",\"status\":{}", self.status);
+        body.extend_from_slice(b"\",\"status\":");
+        put_number(&mut body, self.status.into());
         if let Some(limited) = self.limited {
-            let (retry, name) = (limited.retry_after_secs(), limited.name.as_str());
-            let _ = write!(body, ",\"retryAfter\":{retry},\"violated-policies\":[\"{name}\"]");
+            body.extend_from_slice(b",\"retryAfter\":");
+            put_number(&mut body, limited.retry_after_secs());
+            let name = limited.name.as_str().as_bytes();
+            put(&mut body, &[b",\"violated-policies\":[\"", name, b"\"]"]);
         }
-        body.push('}');
+        body.push(b'}');
         body
     }
 
-    pub(crate) fn answer(&self, id: RequestId) -> Response<Body> {
-        let mut response = own(self.status, PROBLEM_JSON, self.body(id).into());
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, id_value(id));
-        if self.status == 401 {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
+    pub(crate) fn answer(&self, id: RequestId) -> Answer {
+        self.answer_as(self.status, id)
+    }
+
+    /// The same under another status, for callers that take only a few.
+    pub(crate) fn answer_as(&self, status: u16, id: RequestId) -> Answer {
+        let mut answer = Answer::own(status, id, "application/problem+json", self.body(id));
+        if status == 401 {
+            answer.field("www-authenticate", b"Bearer realm=\"api\"");
         }
-        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
-            headers.insert(ALLOW, allow);
+        if let Some(allow) = self.allow {
+            answer.field("allow", allow.as_bytes());
         }
         if let Some(limited) = self.limited {
-            headers.insert(RETRY_AFTER, limited.retry_after_secs().into());
+            answer.head.extend_from_slice(b"retry-after: ");
+            put_number(&mut answer.head, limited.retry_after_secs());
+            answer.head.extend_from_slice(b"\r\n");
         }
-        response
+        answer
     }
 }
 
-/// An answer that nobody may keep.
-fn own(status: u16, kind: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::Own(Some(body)));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.reserve(12);
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-pub(crate) fn json(id: RequestId, value: &serde_json::Value) -> Response<Body> {
-    let mut response = own(200, JSON, value.to_string().into());
-    response.headers_mut().insert(X_REQUEST_ID, id_value(id));
-    response
-}
-
-pub(crate) fn empty(id: RequestId, status: u16) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert(X_REQUEST_ID, id_value(id));
-    response
-}
-
-pub(crate) fn id_value(id: RequestId) -> HeaderValue {
-    value(Bytes::copy_from_slice(&id.text()))
-}
-
-fn value(bytes: Bytes) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes).expect("only digits and our own ASCII names are written")
-}
-
 /// Puts the limit headers in: of the limit that refused, else of the tightest one.
-pub(crate) fn limit_headers(
-    headers: &mut HeaderMap,
+pub(crate) fn limit_fields(
+    head: &mut Vec<u8>,
     standings: &Standings,
     refused: Option<Limited>,
     now: Timestamp,
@@ -246,32 +275,32 @@ pub(crate) fn limit_headers(
         Some(limited) => (limited.limit, limited.remaining, limited.retry_at),
         None => (tightest.limit, tightest.remaining, tightest.reset),
     };
-    let mut text = BytesMut::with_capacity(256);
-    let mut put = |name: HeaderName, write: &dyn Fn(&mut BytesMut) -> std::fmt::Result| {
-        // Memory grows as needed, so that writing cannot fail.
-        let _ = write(&mut text);
-        headers.insert(name, value(text.split().freeze()));
-    };
-    put(LIMIT, &|text| write!(text, "{limit}"));
-    put(REMAINING, &|text| write!(text, "{remaining}"));
-    put(RESET, &|text| write!(text, "{}", ceil_secs(reset.0)));
-    put(POLICY, &|text| {
-        for (index, one) in standings.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            let (name, limit, secs) = (one.name.as_str(), one.limit, one.window_secs.max(1));
-            write!(text, "{separator}\"{name}\";q={limit};w={secs}")?;
-        }
-        Ok(())
-    });
-    put(STANDING, &|text| {
-        for (index, one) in standings.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            let (name, left) = (one.name.as_str(), one.remaining);
-            let secs = ceil_secs(one.reset.0.saturating_sub(now.0)).max(0);
-            write!(text, "{separator}\"{name}\";r={left};t={secs}")?;
-        }
-        Ok(())
-    });
+    let whole = |secs: i64| u64::try_from(secs).unwrap_or(0);
+    for (name, number) in [
+        (&b"x-ratelimit-limit: "[..], limit),
+        (b"\r\nx-ratelimit-remaining: ", remaining),
+        (b"\r\nx-ratelimit-reset: ", whole(ceil_secs(reset.0))),
+    ] {
+        head.extend_from_slice(name);
+        put_number(head, number);
+    }
+    let mut before: &[u8] = b"\r\nratelimit-policy: \"";
+    for one in standings.iter() {
+        put(head, &[before, one.name.as_str().as_bytes(), b"\";q="]);
+        put_number(head, one.limit);
+        head.extend_from_slice(b";w=");
+        put_number(head, one.window_secs.max(1));
+        before = b", \"";
+    }
+    before = b"\r\nratelimit: \"";
+    for one in standings.iter() {
+        put(head, &[before, one.name.as_str().as_bytes(), b"\";r="]);
+        put_number(head, one.remaining);
+        head.extend_from_slice(b";t=");
+        put_number(head, whole(ceil_secs(one.reset.0.saturating_sub(now.0))));
+        before = b", \"";
+    }
+    head.extend_from_slice(b"\r\n");
 }
 
 /// Microseconds to whole seconds, rounded up.

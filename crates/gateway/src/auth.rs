@@ -10,28 +10,28 @@ mod identity;
 mod protobuf;
 
 use std::net::IpAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::refusal::Refusal;
 
 use crate::admit::{self, Asked};
-use crate::answer::{self, Context};
-use crate::call::Start;
-use crate::core::Core;
+use crate::answer::{self, Answer, Context};
+use crate::call::{Start, micros_since};
+use crate::client::Client;
+use crate::core::{Core, Product};
+use crate::fields::Fields;
 use crate::keytable::KeyRecord;
+use crate::metrics::Outcome;
 use crate::own;
 use crate::path::{is_plain, is_plain_query};
+use crate::request::Request;
 use crate::route::{Found, ProductRoute};
-use crate::upstream::body::Body;
 use crate::verify::{self, Verdict};
 
 use identity::KeyPlaces;
 
 /// Tells Envoy which header fields held the key.
-const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
 
 /// What the proxy's client asked for.
 struct Asking<'r> {
@@ -41,96 +41,96 @@ struct Asking<'r> {
 }
 
 /// `/v1/auth/{product}`, and `/v1/auth/{product}/the/path` for proxies that append it.
-pub(crate) fn forward(core: &Rc<Core>, start: &Start, parts: &Parts, rest: &str) -> Response<Body> {
+pub(crate) fn forward(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    rest: &str,
+) -> Answer {
     let (id, suffix) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-    let headers = &parts.headers;
+    let fields = &request.fields;
     let asking = if suffix.is_empty() {
-        asking_of(headers, "x-forwarded-method", "x-forwarded-uri")
+        asking_of(fields, "x-forwarded-method", "x-forwarded-uri")
     } else {
-        Some(Asking { method: parts.method.as_str(), path: suffix, query: parts.uri.query() })
+        Some(Asking { method: request.method(), path: suffix, query: request.query() })
     };
-    let product = match product_of(core, start, headers, id) {
+    let product = match product_of(core, client, fields, id) {
         Ok(product) => product,
         Err(refusal) => return own::refuse(core, start, refusal),
     };
     let Some(asking) = asking else {
         return own::refuse(core, start, Refusal::RequestInvalid);
     };
-    let address = core.shared.forwarded_address(start.peer, headers);
-    let decision = decide(core, start, headers, &product, &asking, Some(address));
-    let mut response = match decision.verdict.refusal {
-        None => answer::empty(start.id, 200),
+    let address = core.shared.forwarded_address(client, fields);
+    let decision = decide(core, start, fields, &product, &asking, Some(address));
+    let mut answer = match decision.verdict.refusal {
+        None => Answer::empty(200, start.id),
         Some(refusal) => {
             own::refusal_answer(core, start, refusal, &decision.context(core, &product))
         }
     };
-    finish(core, start, &decision, response.headers_mut());
-    response
+    finish(core, start, &decision, &mut answer);
+    answer
 }
 
 /// `/v1/auth-nginx/{product}`: nginx passes only 401 and 403 on, so the real answer is in headers.
-pub(crate) fn nginx(core: &Rc<Core>, start: &Start, parts: &Parts, id: &str) -> Response<Body> {
-    let headers = &parts.headers;
-    let product = match product_of(core, start, headers, id) {
+pub(crate) fn nginx(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    id: &str,
+) -> Answer {
+    let fields = &request.fields;
+    let product = match product_of(core, client, fields, id) {
         Ok(product) => product,
         Err(refusal) => return nginx_refusal(core, start, refusal, &Context::default()),
     };
-    let Some(asking) = asking_of(headers, "x-original-method", "x-original-uri") else {
+    let Some(asking) = asking_of(fields, "x-original-method", "x-original-uri") else {
         return nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
     };
-    let address = core.shared.forwarded_address(start.peer, headers);
-    let decision = decide(core, start, headers, &product, &asking, Some(address));
-    let mut response = match decision.verdict.refusal {
-        None => answer::empty(start.id, 200),
+    let address = core.shared.forwarded_address(client, fields);
+    let decision = decide(core, start, fields, &product, &asking, Some(address));
+    let mut answer = match decision.verdict.refusal {
+        None => Answer::empty(200, start.id),
         Some(refusal) => nginx_refusal(core, start, refusal, &decision.context(core, &product)),
     };
-    finish(core, start, &decision, response.headers_mut());
-    response
+    finish(core, start, &decision, &mut answer);
+    answer
 }
 
-fn nginx_refusal(
-    core: &Core,
-    start: &Start,
-    refusal: Refusal,
-    context: &Context<'_>,
-) -> Response<Body> {
+fn nginx_refusal(core: &Core, start: &Start, refusal: Refusal, context: &Context<'_>) -> Answer {
     answer::with_problem(refusal, context, &core.shared.tables, |problem| {
-        let mut response = problem.answer(start.id);
         let status = if problem.status == 401 { 401 } else { 403 };
-        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-        let headers = response.headers_mut();
-        headers.insert("x-keytoll-status", problem.status.into());
-        if let Ok(body) = HeaderValue::from_str(&problem.body(start.id)) {
-            headers.insert("x-keytoll-problem", body);
-        }
-        response
+        let mut answer = problem.answer_as(status, start.id);
+        answer.head.extend_from_slice(b"x-keytoll-status: ");
+        answer::put_number(&mut answer.head, problem.status.into());
+        answer.head.extend_from_slice(b"\r\n");
+        answer.field("x-keytoll-problem", &problem.body(start.id));
+        answer
     })
 }
 
 /// Whether the caller holds a token or calls from a trusted address.
-fn may_ask(core: &Core, start: &Start, headers: &HeaderMap) -> bool {
-    verify::is_token(&core.shared, headers) || core.shared.is_trusted(start.peer)
+fn may_ask(core: &Core, client: &Client, fields: &Fields) -> bool {
+    verify::is_token(&core.shared, fields) || client.trusted
 }
 
 /// The product, if the caller may ask.
-fn product_of(
-    core: &Core,
-    start: &Start,
-    headers: &HeaderMap,
-    id: &str,
-) -> Result<Arc<ProductRoute>, Refusal> {
-    if !may_ask(core, start, headers) {
+fn product_of(core: &Core, client: &Client, fields: &Fields, id: &str) -> Result<Product, Refusal> {
+    if !may_ask(core, client, fields) {
         return Err(Refusal::TokenInvalid);
     }
-    let routes = core.shared.tables.routes.load();
-    let product = routes.products.get(id).cloned().ok_or(Refusal::NoSuchProduct)?;
+    let product = core.product(id).ok_or(Refusal::NoSuchProduct)?;
     if product.is_keyless() { Err(Refusal::NoSuchProduct) } else { Ok(product) }
 }
 
-fn asking_of<'r>(headers: &'r HeaderMap, method: &str, uri: &str) -> Option<Asking<'r>> {
-    let one = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none())?.to_str().ok()
+fn asking_of<'r>(fields: &'r Fields, method: &'r str, uri: &'r str) -> Option<Asking<'r>> {
+    let one = |name: &'r str| {
+        let mut values = fields.named(name);
+        let value = values.next().filter(|_| values.next().is_none())?;
+        std::str::from_utf8(value).ok()
     };
     Some(asking_about(one(method)?, one(uri)?))
 }
@@ -166,7 +166,7 @@ impl<'p> Decision<'p> {
 fn decide<'p>(
     core: &Core,
     start: &Start,
-    headers: &HeaderMap,
+    fields: &Fields,
     product: &'p ProductRoute,
     asking: &Asking<'_>,
     address: Option<IpAddr>,
@@ -176,10 +176,10 @@ fn decide<'p>(
         return Decision::of_unknown(Refusal::RequestInvalid);
     }
     let (keys, brand) = (&shared.tables.keys, &shared.options.brand);
-    let secret = product.key_from.find(headers, asking.query);
+    let secret = product.key_from.find(fields, asking.query);
     let known = secret.and_then(|found| {
         let key = admit::known_key(keys, brand, &found.secret, start.at)?;
-        Ok((key, KeyPlaces::of(&found, &product.key_from, brand, headers, asking.query)))
+        Ok((key, KeyPlaces::of(&found, &product.key_from, brand, fields, asking.query)))
     });
     let decision = match known {
         Err(refusal) => Decision::of_unknown(refusal),
@@ -200,8 +200,9 @@ fn decide<'p>(
     };
     let refusal = decision.verdict.refusal;
     let (status, why) = refusal.map_or((200, ""), |refusal| (refusal.status(), refusal.code()));
-    let micros = crate::call::micros_since(start.at, core.now());
-    core.metrics.count(&product.id, status, why, micros);
+    let outcome = Outcome { operation: OperationKey::NONE, status, code: why };
+    let micros = micros_since(start.at, core.now());
+    core.metrics.count((product.index, &product.id), outcome, "", micros);
     if let Some(refusal) = refusal {
         core.refused(decision.verdict.key_id(), start.at, refusal);
     }
@@ -215,19 +216,14 @@ fn granted_key<'d>(decision: &'d Decision<'_>) -> Option<&'d KeyRecord> {
 }
 
 /// Who calls, where the key was, and where the limits stand.
-fn finish(core: &Core, start: &Start, decision: &Decision<'_>, headers: &mut HeaderMap) {
+fn finish(core: &Core, start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
     let granted = granted_key(decision);
     for (name, value) in identity::identity(&core.shared.tables, granted) {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+        answer.field(name, value.as_bytes());
     }
     if granted.is_some() && !decision.key_places.headers.is_empty() {
-        let names = decision.key_places.headers.join(",");
-        if let Ok(names) = HeaderValue::try_from(names) {
-            headers.insert(TO_REMOVE, names);
-        }
+        answer.field(TO_REMOVE, decision.key_places.headers.join(",").as_bytes());
     }
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
-    answer::limit_headers(headers, &decision.verdict.standings, limited, start.at);
+    answer::limit_fields(&mut answer.head, &decision.verdict.standings, limited, start.at);
 }

@@ -1,6 +1,5 @@
 //! What must happen to a call however it ends: the charge, the end event, the line in the access log.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use keytoll_domain::catalog::Bill;
 use keytoll_domain::ledger::STATUS_CLIENT_GONE;
 use keytoll_domain::time::Timestamp;
 
-use crate::access_log::Line;
+use crate::access_log::{Ending, Line};
 use crate::admit::Grant;
 use crate::core::{Core, RequestId};
 use crate::journal::{End, Full};
@@ -20,7 +19,6 @@ use crate::upstream::exchange::Exchange;
 pub(crate) struct Start {
     pub id: RequestId,
     pub at: Timestamp,
-    pub peer: IpAddr,
 }
 
 /// A granted call until its answer's head. Dropped without an answer, it is a call whose client has gone: charged
@@ -82,7 +80,8 @@ pub(crate) struct Finish {
     pub start: Start,
     /// The journal has a charge to which the end belongs.
     pub charged: bool,
-    pub line: Option<Box<Line>>,
+    /// What of the access log's line is known already.
+    pub line: Option<Line>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub aborted: bool,
@@ -115,12 +114,14 @@ impl Drop for Finish {
                 aborted: self.aborted,
             });
         }
-        if let (Some(mut line), Some(log)) = (self.line.take(), &self.core.shared.log) {
-            line.micros = micros;
-            line.bytes_in = self.bytes_in;
-            line.bytes_out = self.bytes_out;
-            line.aborted = self.aborted;
-            log.write(*line);
+        if let Some(line) = self.line.take() {
+            let end = Ending {
+                micros,
+                bytes_in: self.bytes_in,
+                bytes_out: self.bytes_out,
+                aborted: self.aborted,
+            };
+            self.core.log.end(line, &end);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From the control plane's records to the tables that requests read. Only the feed task writes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -25,6 +26,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Tables {
     pub keys: KeyTable,
     pub routes: ArcSwap<Routes>,
+    /// Goes up whenever there are new routes, so that cores know their own copy is old.
+    pub routes_version: AtomicU64,
     scope_names: RwLock<Vec<Arc<str>>>,
 }
 
@@ -36,6 +39,8 @@ pub(crate) struct Compiler {
     product_indexes: HashMap<ProductId, u32>,
     scope_indexes: HashMap<Arc<str>, ScopeIndex>,
     scope_sets: HashMap<ScopeSet, Arc<ScopeSet>>,
+    /// By URL, so that an upstream keeps its connections when routes are made anew.
+    upstreams: HashMap<Box<str>, Arc<Upstream>>,
     routes_stale: bool,
 }
 
@@ -67,6 +72,7 @@ impl Compiler {
             product_indexes: HashMap::new(),
             scope_indexes: HashMap::new(),
             scope_sets: HashMap::new(),
+            upstreams: HashMap::new(),
             routes_stale: false,
         }
     }
@@ -118,6 +124,7 @@ impl Compiler {
         let routes = Routes { products: products.values().map(compile).collect() };
         self.products = products;
         self.tables.routes.store(Arc::new(routes));
+        self.tables.routes_version.fetch_add(1, Ordering::Release);
     }
 
     fn product(&mut self, product: Product) {
@@ -235,6 +242,7 @@ impl Compiler {
             }
             operations.push(OperationRoute {
                 key: OperationKey::of(&product.id, &op.method, &op.path),
+                name: format!("{} {}", op.method, op.path).into(),
                 operation_id: op.operation_id.as_deref().map(Into::into),
                 units: u32::try_from(op.units.min(UNITS_PER_CALL_MAX)).unwrap_or(u32::MAX),
                 scopes: scopes.into(),
@@ -244,8 +252,8 @@ impl Compiler {
         ProductRoute {
             id: product.id.clone(),
             index: self.product_index(&product.id),
-            live: place(&product.id, product.upstream.as_deref()),
-            sandbox: place(&product.id, product.sandbox.as_deref()),
+            live: self.place(&product.id, product.upstream.as_deref()),
+            sandbox: self.place(&product.id, product.sandbox.as_deref()),
             key_from: KeyFrom::of(&product.settings),
             texts: product.settings.error_texts,
             bill: product.settings.bill,
@@ -254,15 +262,22 @@ impl Compiler {
             no_operation: OperationKey::of(&product.id, "", ""),
         }
     }
-}
 
-fn place(product: &ProductId, url: Option<&str>) -> Place {
-    match url.map(Upstream::parse) {
-        None => Place::Absent,
-        Some(Ok(upstream)) => Place::At(Arc::new(upstream)),
-        Some(Err(error)) => {
-            tracing::error!(%product, %error, "the product's calls fail until its upstream is corrected");
-            Place::Broken
+    fn place(&mut self, product: &ProductId, url: Option<&str>) -> Place {
+        let Some(url) = url else { return Place::Absent };
+        if let Some(known) = self.upstreams.get(url) {
+            return Place::At(known.clone());
+        }
+        match Upstream::parse(url, self.upstreams.len()) {
+            Ok(upstream) => {
+                let upstream = Arc::new(upstream);
+                self.upstreams.insert(url.into(), upstream.clone());
+                Place::At(upstream)
+            }
+            Err(error) => {
+                tracing::error!(%product, %error, "the product's calls fail until its upstream is corrected");
+                Place::Broken
+            }
         }
     }
 }

@@ -4,21 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use http::HeaderMap;
 use keytoll_domain::ids::KeyId;
 use keytoll_domain::ledger::RefusedRow;
 use keytoll_domain::refusal::Refusal;
-use keytoll_domain::time::{Day, Timestamp};
+use keytoll_domain::time::{Day, MICROS_PER_SECOND, Timestamp};
 
-use crate::access_log::Log;
+use crate::access_log::{CoreLog, Log};
+use crate::client::Client;
 use crate::compile::Tables;
 use crate::entry::Gate;
+use crate::fields::{Fields, Name};
 use crate::journal::Writer;
 use crate::metrics::{CoreMetrics, Metrics};
 use crate::options::{Clock, Options};
+use crate::route::{ProductRoute, Routes};
+use crate::server::deadline::Deadlines;
 use crate::upstream::pool::Pool;
 
 /// Different (key, day, code) refusals counted between two flushes; further ones are not told apart by key.
@@ -47,7 +51,11 @@ pub(crate) struct Core {
     pub shared: Arc<Shared>,
     pub writer: RefCell<Writer>,
     pub pool: Pool,
-    pub metrics: CoreMetrics,
+    pub deadlines: Rc<Deadlines>,
+    pub metrics: Arc<CoreMetrics>,
+    pub log: CoreLog,
+    routes: RefCell<LocalRoutes>,
+    time: RefCell<TimeText>,
     ids: RequestIds,
     refused: RefCell<HashMap<Refused, u64>>,
 }
@@ -63,29 +71,25 @@ impl Shared {
     }
 
     /// Who called: the peer, or behind trusted proxies the rightmost address that is none of them.
-    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        if self.is_trusted(peer) {
-            self.forwarded_address(peer, headers)
-        } else {
-            peer.to_canonical()
-        }
+    pub(crate) fn client_address(&self, client: &Client, fields: &Fields) -> IpAddr {
+        if client.trusted { self.forwarded_address(client, fields) } else { client.address }
     }
 
     /// The same for a peer that is believed for another reason.
-    pub(crate) fn forwarded_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        for value in headers.get_all("x-forwarded-for").iter().rev() {
-            for part in value.as_bytes().rsplit(|byte| *byte == b',') {
+    pub(crate) fn forwarded_address(&self, client: &Client, fields: &Fields) -> IpAddr {
+        let mut nearest = client.address;
+        for value in fields.all(Name::ForwardedFor).rev() {
+            for part in value.rsplit(|byte| *byte == b',') {
                 let Some(address) = std::str::from_utf8(part).ok().and_then(parse_address) else {
-                    return client;
+                    return nearest;
                 };
-                client = address;
+                nearest = address;
                 if !self.is_trusted(address) {
-                    return client;
+                    return nearest;
                 }
             }
         }
-        client
+        nearest
     }
 }
 
@@ -97,11 +101,17 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 impl Core {
     pub(crate) fn new(shared: Arc<Shared>, writer: Writer) -> Self {
         let metrics = shared.metrics.core();
+        let deadlines = Rc::<Deadlines>::default();
+        let log = CoreLog::new(shared.log.clone());
         Self {
             shared,
             writer: RefCell::new(writer),
-            pool: Pool::default(),
+            pool: Pool::new(deadlines.clone()),
+            deadlines,
             metrics,
+            log,
+            routes: RefCell::default(),
+            time: RefCell::default(),
             ids: RequestIds::new(),
             refused: RefCell::default(),
         }
@@ -109,6 +119,34 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.now()
+    }
+
+    /// The product of an id, as this core's own copy of the routes has it.
+    pub(crate) fn product(&self, id: &str) -> Option<Product> {
+        let tables = &self.shared.tables;
+        let version = tables.routes_version.load(Ordering::Acquire);
+        let mut local = self.routes.borrow_mut();
+        if local.version != Some(version) {
+            *local = LocalRoutes::of(&tables.routes.load(), version);
+        }
+        local.products.get(id).cloned()
+    }
+
+    /// `2026-11-21T12:00:00.123456Z`, written anew once a second.
+    pub(crate) fn with_time<T>(&self, at: Timestamp, with: impl FnOnce(&TimeText) -> T) -> T {
+        let mut time = self.time.borrow_mut();
+        time.set(at);
+        with(&time)
+    }
+
+    /// Once a tick: what is gathered goes on, and limits that have passed are told.
+    pub(crate) fn tick(&self) {
+        self.deadlines.advance();
+        self.log.hand_over();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn next_id(&self, now: Timestamp) -> RequestId {
@@ -131,6 +169,53 @@ impl Core {
             count,
         };
         taken.into_iter().map(row).collect()
+    }
+}
+
+/// A product, held by a request without touching what other cores hold.
+pub(crate) type Product = Rc<Arc<ProductRoute>>;
+
+/// One core's copy of the routes: requests that hold a product count on their own core only.
+#[derive(Default)]
+struct LocalRoutes {
+    version: Option<u64>,
+    products: HashMap<Box<str>, Product>,
+}
+
+impl LocalRoutes {
+    fn of(routes: &Routes, version: u64) -> Self {
+        let local =
+            |(id, product): (&Box<str>, &Arc<ProductRoute>)| (id.clone(), Rc::new(product.clone()));
+        Self { version: Some(version), products: routes.products.iter().map(local).collect() }
+    }
+}
+
+/// The current time as text.
+#[derive(Default)]
+pub(crate) struct TimeText {
+    second: Option<i64>,
+    /// RFC 3339 with microseconds.
+    pub rfc3339: Vec<u8>,
+    /// As HTTP's `Date` has it.
+    pub http: String,
+}
+
+impl TimeText {
+    fn set(&mut self, at: Timestamp) {
+        let second = at.0.div_euclid(MICROS_PER_SECOND);
+        if self.second != Some(second) {
+            let whole = Timestamp(second * MICROS_PER_SECOND);
+            self.second = Some(second);
+            self.http = whole.http_date();
+            self.rfc3339 = whole.to_string().into_bytes();
+            self.rfc3339.truncate("2026-11-21T12:00:00".len());
+            self.rfc3339.extend_from_slice(b".000000Z");
+        }
+        let mut micros = at.0.rem_euclid(MICROS_PER_SECOND);
+        for place in (20..26).rev() {
+            self.rfc3339[place] = b'0' + u8::try_from(micros % 10).unwrap_or(0);
+            micros /= 10;
+        }
     }
 }
 

@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName};
 use keytoll_domain::catalog::{KeySource, ProductSettings};
 use keytoll_domain::key_format::has_brand_form;
 use keytoll_domain::refusal::Refusal;
 
+use crate::fields::{Field, Fields, Name};
 use crate::path::escape;
 
 /// The query parameter that may hold a key.
@@ -20,7 +19,8 @@ pub(crate) const QUERY_NAME: &[u8] = b"api_key";
 #[derive(Clone, Debug)]
 pub(crate) struct KeyFrom {
     pub sources: Box<[KeySource]>,
-    pub header: HeaderName,
+    /// Name of the field of [`KeySource::Header`].
+    pub header: Box<str>,
     pub forward: bool,
 }
 
@@ -32,24 +32,23 @@ pub(crate) struct Found<'r> {
 
 impl KeyFrom {
     pub(crate) fn of(settings: &ProductSettings) -> Self {
-        let header = HeaderName::from_bytes(settings.key_header.as_bytes());
         Self {
             sources: settings.key_from.clone().into(),
-            header: header.unwrap_or(HeaderName::from_static("x-api-key")),
+            header: settings.key_header.as_str().into(),
             forward: settings.forward_key,
         }
     }
 
     /// The request's key, or the 401 that says why there is none.
     pub(crate) fn find<'r>(
-        &self,
-        headers: &'r HeaderMap,
+        &'r self,
+        fields: &'r Fields,
         query: Option<&'r str>,
     ) -> Result<Found<'r>, Refusal> {
         for source in self.sources.iter().copied() {
             let secret = match source {
-                KeySource::Bearer => bearer(headers)?.map(Cow::Borrowed),
-                KeySource::Header => header(headers, &self.header)?.map(Cow::Borrowed),
+                KeySource::Bearer => bearer(fields)?.map(Cow::Borrowed),
+                KeySource::Header => header(fields, &self.header)?.map(Cow::Borrowed),
                 KeySource::Query => from_query(query)?,
             };
             if let Some(secret) = secret {
@@ -63,23 +62,19 @@ impl KeyFrom {
 
 impl Found<'_> {
     /// Whether a header field must not reach the upstream.
-    pub(crate) fn hides_field(
-        &self,
-        from: &KeyFrom,
-        brand: &str,
-        name: &HeaderName,
-        value: &[u8],
-    ) -> bool {
+    pub(crate) fn hides_field(&self, from: &KeyFrom, brand: &str, field: Field<'_>) -> bool {
         if from.forward {
             return false;
         }
-        if *name == AUTHORIZATION {
+        let value = field.value;
+        if field.id == Name::Authorization {
             let Some(token) = bearer_token(value) else {
                 return self.is_key(brand, value);
             };
             return self.source == KeySource::Bearer || self.is_key(brand, token);
         }
-        *name == from.header && (self.source == KeySource::Header || self.is_key(brand, value))
+        field.name.eq_ignore_ascii_case(from.header.as_bytes())
+            && (self.source == KeySource::Header || self.is_key(brand, value))
     }
 
     /// The query without the parameters that hold a key; the rest keeps its bytes and order.
@@ -115,15 +110,15 @@ impl Found<'_> {
 }
 
 /// The token of `Authorization: Bearer`; several such fields are ambiguous.
-fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+fn bearer(fields: &Fields) -> Result<Option<&[u8]>, Refusal> {
     let mut found = None;
-    let mut fields = 0;
-    for value in headers.get_all(AUTHORIZATION) {
-        fields += 1;
-        let token = bearer_token(value.as_bytes()).filter(|token| !token.is_empty());
+    let mut count = 0;
+    for value in fields.all(Name::Authorization) {
+        count += 1;
+        let token = bearer_token(value).filter(|token| !token.is_empty());
         found = found.or(token);
     }
-    if fields > 1 && found.is_some() { Err(Refusal::KeyAmbiguous) } else { Ok(found) }
+    if count > 1 && found.is_some() { Err(Refusal::KeyAmbiguous) } else { Ok(found) }
 }
 
 fn bearer_token(value: &[u8]) -> Option<&[u8]> {
@@ -133,14 +128,14 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }
 
-fn header<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Result<Option<&'r [u8]>, Refusal> {
+fn header<'r>(fields: &'r Fields, name: &'r str) -> Result<Option<&'r [u8]>, Refusal> {
     let mut found = None;
-    let mut fields = 0;
-    for value in headers.get_all(name) {
-        fields += 1;
-        found = found.or(Some(value.as_bytes().trim_ascii()).filter(|value| !value.is_empty()));
+    let mut count = 0;
+    for value in fields.named(name) {
+        count += 1;
+        found = found.or(Some(value.trim_ascii()).filter(|value| !value.is_empty()));
     }
-    if fields > 1 && found.is_some() { Err(Refusal::KeyAmbiguous) } else { Ok(found) }
+    if count > 1 && found.is_some() { Err(Refusal::KeyAmbiguous) } else { Ok(found) }
 }
 
 fn from_query(query: Option<&str>) -> Result<Option<Cow<'_, [u8]>>, Refusal> {

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use crate::core::Shared;
 use crate::options::ProxyProtocol;
 use crate::per_address::{Place, Places};
 use crate::proxy_protocol;
+use crate::stream::Stream;
 use crate::tls::{HandshakeError, ServerTls};
 
 /// What all connections pass, shared by all cores.
@@ -28,11 +28,6 @@ pub(crate) struct Entered {
     pub client: SocketAddr,
     /// Held as long as the connection is served.
     pub place: Option<Place>,
-}
-
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +57,8 @@ pub(crate) async fn enter(
         Some(shared.gate.places.take(client.ip()).ok_or(Refused::TooMany)?)
     };
     let stream = match &shared.gate.tls {
-        None => Stream::Plain(stream),
-        Some(tls) => Stream::Tls(Box::new(tls.accept(stream).await?)),
+        None => Stream::Tcp(stream),
+        Some(tls) => Stream::Tls(Box::new(tls.accept(stream).await?.into())),
     };
     Ok(Entered { stream, client, place })
 }

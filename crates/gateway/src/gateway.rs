@@ -12,6 +12,7 @@ use std::time::Duration;
 use keytoll_domain::time::MICROS_PER_DAY;
 use tokio::runtime::{Builder, LocalOptions, Runtime};
 use tokio::sync::{oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::access_log::Log;
 use crate::compile::{Compiler, Tables};
@@ -22,12 +23,13 @@ use crate::metrics::{Metrics, Readings};
 use crate::options::{Clock, Options};
 use crate::per_address::Places;
 use crate::ports::{KeySource, PortError, UsageSink};
+use crate::server::deadline::TICK;
 use crate::tls::{self, ServerTls, TlsError};
 use crate::verify::{self, Question, Verdict};
 use crate::{feed, listener, rebuild};
 
-/// How often each core hands its refusal counts on and closes old upstream connections.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Every so many ticks each core hands its refusal counts on and closes old upstream connections.
+const HOUSEKEEPING_TICKS: u32 = 20;
 /// What the listener speaks, offered by ALPN.
 const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 /// Values of the stop signal.
@@ -160,7 +162,7 @@ fn bind_here(
         clock,
         gate,
         tables,
-        metrics: Metrics::new(),
+        metrics: Metrics::default(),
         log,
         draining: AtomicBool::new(false),
         connections: AtomicI64::new(0),
@@ -273,9 +275,14 @@ fn work(
         let core = Rc::new(Core::new(shared, writer));
         let (keeping, kept) = (core.clone(), journal.clone());
         tokio::task::spawn_local(async move {
-            loop {
-                tokio::time::sleep(HOUSEKEEPING).await;
-                keep_house(&keeping, &kept);
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            for tick in 1u32.. {
+                ticks.tick().await;
+                keeping.tick();
+                if tick % HOUSEKEEPING_TICKS == 0 {
+                    keep_house(&keeping, &kept);
+                }
             }
         });
         let stopped = signals.stop.clone();
@@ -299,6 +306,7 @@ fn work(
 
 fn keep_house(core: &Core, journal: &Mutex<Option<Arc<Journal>>>) {
     core.pool.sweep();
+    core.log.hand_over();
     let rows = core.take_refused();
     if rows.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Sockets and connections: one listener per core on the same address, hyper as the request parser.
+//! Sockets and connections: one listener per core on the same address.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -7,25 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
+use crate::client::Client;
 use crate::core::Core;
-use crate::entry::{self, Entered, Stream};
-use crate::proxy;
+use crate::entry::{self, Entered};
+use crate::server::http1::Http1;
+use crate::stream::Stream;
 
-/// hyper's own limit, which costs no allocation.
-const HYPER_HEAD_FIELDS: usize = 100;
 const BACKLOG: i32 = 4096;
 /// Pause after an accept error that another connection would meet too (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection without a request yet is waited for when the gateway stops.
-const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// One listener per worker, made or inherited.
 pub(crate) fn bind(
@@ -97,9 +91,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (core, stop) = (core.clone(), stop.clone());
+                let core = core.clone();
                 tokio::task::spawn_local(async move {
-                    connection(core, stream, peer, stop).await;
+                    connection(core, stream, peer).await;
                     drop(place);
                 });
             }
@@ -110,71 +104,27 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
+    // Idle connections end now, the others after their answer.
+    core.deadlines.wake_all();
     let _all = room.acquire_many(u32::try_from(places).unwrap_or(u32::MAX)).await;
     Ok(())
 }
 
-async fn connection(
-    core: Rc<Core>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    stop: watch::Receiver<u8>,
-) {
+async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr) {
     let shared = core.shared.clone();
     let _ = stream.set_nodelay(true);
     // A client that stops reading holds its place no longer than one that stops sending.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(shared.options.bounds.idle));
+    core.metrics.accepted();
     shared.connections.fetch_add(1, Ordering::Relaxed);
     match entry::enter(&shared, stream, peer).await {
         Ok(Entered { stream, client, place }) => {
-            match stream {
-                Stream::Plain(stream) => talk(core, stream, client, stop).await,
-                Stream::Tls(stream) => talk(core, *stream, client, stop).await,
-            }
+            let secure = matches!(stream, Stream::Tls(_));
+            let client = Client::new(&shared, client.ip(), secure);
+            Http1::new(core, client, stream).run().await;
             drop(place);
         }
         Err(refused) => tracing::debug!(%refused, %peer, "connection closed"),
     }
     shared.connections.fetch_sub(1, Ordering::Relaxed);
-}
-
-async fn talk<S>(core: Rc<Core>, stream: S, client: SocketAddr, mut stop: watch::Receiver<u8>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let bounds = core.shared.options.bounds;
-    let asked = Rc::new(Notify::new());
-    let asking = asked.clone();
-    let service = service_fn(move |request| {
-        asking.notify_one();
-        let core = core.clone();
-        async move { Ok::<_, std::convert::Infallible>(proxy::serve(core, client, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    if bounds.head_max_fields != HYPER_HEAD_FIELDS {
-        builder.max_headers(bounds.head_max_fields);
-    }
-    let connection = builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
-        .max_header_size(bounds.head_max_bytes)
-        .max_buf_size(bounds.head_max_bytes.max(8192) + 64 * 1024)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let stopped = async {
-        let _ = stop.changed().await;
-        // Whoever connected just now is heard: to close on it would be to refuse it.
-        let _ = tokio::time::timeout(FIRST_REQUEST_WAIT, asked.notified()).await;
-    };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
 }

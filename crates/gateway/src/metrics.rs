@@ -1,59 +1,42 @@
-//! Numbers for Prometheus. Each core counts in its own series, so that cores never wait for each other.
+//! Numbers for Prometheus. Each core counts for itself behind a lock that nobody else wants but a scrape.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::ProductId;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// Upper bounds of the latency buckets, in seconds.
-const BUCKETS: [f64; 12] =
-    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+/// Upper bounds of the latency buckets, in microseconds.
+const BUCKETS: [u32; 15] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+    5_000_000, 15_000_000, 30_000_000,
+];
+/// Different (operation, status, code) counted per product and core; further ones count under no operation.
+const SERIES_MAX: usize = 4096;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByStatus {
-    worker: u32,
-    product: String,
-    status: u16,
+/// What happened to a request for a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Outcome {
+    pub operation: OperationKey,
+    pub status: u16,
     /// Code of a refusal or failure, else empty.
-    code: &'static str,
+    pub code: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByProduct {
-    worker: u32,
-    product: String,
-}
-
-type Histograms = Family<ByProduct, Histogram, fn() -> Histogram>;
-
+#[derive(Default)]
 pub(crate) struct Metrics {
-    registry: Mutex<Registry>,
-    requests: Family<ByStatus, Counter>,
-    latency: Histograms,
-    gauges: Gauges,
-    workers: AtomicU32,
+    cores: Mutex<Vec<Arc<CoreMetrics>>>,
 }
 
 /// Values that are read when somebody asks.
-#[derive(Default)]
-struct Gauges {
-    connections: Gauge,
-    keys: Gauge,
-    applied: Gauge,
-    log_dropped: Gauge,
-    journal_lag: Gauge,
-}
-
-/// What the gauges are set to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Readings {
     pub connections: i64,
@@ -63,104 +46,249 @@ pub(crate) struct Readings {
     pub journal_lag: i64,
 }
 
-/// One core's counters, found without a lock after their first use.
-pub(crate) struct CoreMetrics {
-    worker: u32,
-    requests: Family<ByStatus, Counter>,
-    latency: Histograms,
-    counters: RefCell<HashMap<ProductId, PerProduct>>,
+/// One core's counters.
+#[derive(Default)]
+pub(crate) struct CoreMetrics(Mutex<Counters>);
+
+#[derive(Default)]
+struct Counters {
+    /// By the product's index.
+    products: Vec<Option<OfProduct>>,
+    own: HashMap<(u16, &'static str), u64>,
+    accepted: u64,
+    retried: u64,
+    never_sent: u64,
 }
 
-struct PerProduct {
-    latency: Histogram,
-    statuses: Vec<(u16, &'static str, Counter)>,
+struct OfProduct {
+    id: ProductId,
+    latency: Latency,
+    series: Vec<Series>,
+    places: HashMap<Outcome, usize>,
+    /// Place of the latest outcome, which is mostly the next one too.
+    latest: usize,
+}
+
+struct Series {
+    outcome: Outcome,
+    /// `METHOD /path`, or empty.
+    operation: Box<str>,
+    count: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Latency {
+    counts: [u64; BUCKETS.len() + 1],
+    sum_micros: u64,
+}
+
+/// What a scrape shows: the sums of all cores.
+#[derive(Default)]
+struct Sums {
+    requests: BTreeMap<Labels, u64>,
+    latency: BTreeMap<String, Latency>,
+    accepted: Vec<u64>,
+    retried: u64,
+    never_sent: u64,
+    readings: Readings,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Labels {
+    product: String,
+    operation: String,
+    status: u16,
+    code: &'static str,
+}
+
+impl CoreMetrics {
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request for no product.
+    pub(crate) fn count_own(&self, status: u16, code: &'static str) {
+        *self.lock().own.entry((status, code)).or_insert(0) += 1;
+    }
+
+    /// Counts a request for a product; `operation` is the outcome's operation as text.
+    pub(crate) fn count(
+        &self,
+        product: (u32, &ProductId),
+        outcome: Outcome,
+        operation: &str,
+        micros: u32,
+    ) {
+        let (index, id) = (product.0 as usize, product.1);
+        let mut counters = self.lock();
+        if counters.products.len() <= index {
+            counters.products.resize_with(index + 1, || None);
+        }
+        let of = counters.products[index].get_or_insert_with(|| OfProduct {
+            id: id.clone(),
+            latency: Latency::default(),
+            series: Vec::new(),
+            places: HashMap::new(),
+            latest: 0,
+        });
+        of.latency.observe(micros);
+        of.count(outcome, operation);
+    }
+
+    pub(crate) fn accepted(&self) {
+        self.lock().accepted += 1;
+    }
+
+    /// A call was sent to its upstream once more.
+    pub(crate) fn retried(&self) {
+        self.lock().retried += 1;
+    }
+
+    /// A call is in the ledger although its upstream never saw a byte of it.
+    pub(crate) fn never_sent(&self) {
+        self.lock().never_sent += 1;
+    }
+}
+
+impl OfProduct {
+    fn count(&mut self, outcome: Outcome, operation: &str) {
+        if let Some(series) = self.series.get_mut(self.latest)
+            && series.outcome == outcome
+        {
+            series.count += 1;
+            return;
+        }
+        if let Some(place) = self.places.get(&outcome) {
+            self.latest = *place;
+            self.series[*place].count += 1;
+            return;
+        }
+        if self.series.len() >= SERIES_MAX && outcome.operation != OperationKey::NONE {
+            return self.count(Outcome { operation: OperationKey::NONE, ..outcome }, "");
+        }
+        self.latest = self.series.len();
+        self.places.insert(outcome, self.latest);
+        self.series.push(Series { outcome, operation: operation.into(), count: 1 });
+    }
+}
+
+impl Latency {
+    fn observe(&mut self, micros: u32) {
+        let bucket = BUCKETS.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS.len());
+        self.counts[bucket] += 1;
+        self.sum_micros += u64::from(micros);
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
+            *sum += count;
+        }
+        self.sum_micros += other.sum_micros;
+    }
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("keytoll_gateway");
-        let requests = Family::default();
-        let latency = Histograms::new_with_constructor(|| Histogram::new(BUCKETS));
-        let gauges = Gauges::default();
-        registry.register(
-            "requests",
-            "Requests by product, status and refusal code",
-            requests.clone(),
-        );
-        registry.register(
-            "latency_seconds",
-            "Time from a request to its answer's head",
-            latency.clone(),
-        );
-        registry.register("connections", "Open client connections", gauges.connections.clone());
-        registry.register("keys", "Keys in the table", gauges.keys.clone());
-        registry.register("feed_sequence", "Last change applied", gauges.applied.clone());
-        registry.register(
-            "access_log_dropped",
-            "Lines that did not fit the queue",
-            gauges.log_dropped.clone(),
-        );
-        registry.register(
-            "journal_lag_seals",
-            "Seals not yet taken by the store",
-            gauges.journal_lag.clone(),
-        );
-        Self {
-            registry: Mutex::new(registry),
-            requests,
-            latency,
-            gauges,
-            workers: AtomicU32::new(0),
-        }
-    }
-
-    pub(crate) fn core(&self) -> CoreMetrics {
-        CoreMetrics {
-            worker: self.workers.fetch_add(1, Ordering::Relaxed),
-            requests: self.requests.clone(),
-            latency: self.latency.clone(),
-            counters: RefCell::default(),
-        }
+    pub(crate) fn core(&self) -> Arc<CoreMetrics> {
+        let core = Arc::new(CoreMetrics::default());
+        self.cores.lock().unwrap_or_else(PoisonError::into_inner).push(core.clone());
+        core
     }
 
     pub(crate) fn text(&self, readings: Readings) -> String {
-        self.gauges.connections.set(readings.connections);
-        self.gauges.keys.set(readings.keys);
-        self.gauges.applied.set(readings.applied);
-        self.gauges.log_dropped.set(readings.log_dropped);
-        self.gauges.journal_lag.set(readings.journal_lag);
+        let mut sums = Sums { readings, ..Sums::default() };
+        for core in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            sums.add(&core.lock());
+        }
+        let mut registry = Registry::with_prefix("keytoll_gateway");
+        registry.register_collector(Box::new(sums));
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).expect("writing to memory cannot fail");
         text
     }
 }
 
-impl CoreMetrics {
-    /// Counts a request for no product.
-    pub(crate) fn count_own(&self, status: u16, code: &'static str) {
-        let labels = ByStatus { worker: self.worker, product: String::new(), status, code };
-        self.requests.get_or_create(&labels).inc();
+impl Sums {
+    fn add(&mut self, core: &Counters) {
+        for of in core.products.iter().flatten() {
+            let product = of.id.to_string();
+            self.latency.entry(product.clone()).or_default().add(&of.latency);
+            for series in &of.series {
+                let labels = Labels {
+                    product: product.clone(),
+                    operation: series.operation.to_string(),
+                    status: series.outcome.status,
+                    code: series.outcome.code,
+                };
+                *self.requests.entry(labels).or_insert(0) += series.count;
+            }
+        }
+        for ((status, code), count) in &core.own {
+            let (product, operation) = (String::new(), String::new());
+            let labels = Labels { product, operation, status: *status, code };
+            *self.requests.entry(labels).or_insert(0) += count;
+        }
+        self.accepted.push(core.accepted);
+        self.retried += core.retried;
+        self.never_sent += core.never_sent;
     }
+}
 
-    pub(crate) fn count(&self, product: &ProductId, status: u16, code: &'static str, micros: u32) {
-        let mut counters = self.counters.borrow_mut();
-        if !counters.contains_key(product) {
-            let labels = ByProduct { worker: self.worker, product: product.to_string() };
-            let latency = self.latency.get_or_create(&labels).clone();
-            counters.insert(product.clone(), PerProduct { latency, statuses: Vec::new() });
+impl fmt::Debug for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sums(…)")
+    }
+}
+
+impl Collector for Sums {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests by product, operation, status and refusal code";
+        let mut family = out.encode_descriptor("requests", help, None, MetricType::Counter)?;
+        for (labels, count) in &self.requests {
+            let labels = [
+                ("product", labels.product.as_str()),
+                ("operation", labels.operation.as_str()),
+                ("status", &labels.status.to_string()),
+                ("code", labels.code),
+            ];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
-        let Some(of) = counters.get_mut(product) else { return };
-        of.latency.observe(f64::from(micros) / 1e6);
-        if let Some((.., counter)) = of.statuses.iter().find(|(s, c, _)| *s == status && *c == code)
-        {
-            counter.inc();
-            return;
+        let help = "Time from a request to its answer's head";
+        let kind = MetricType::Histogram;
+        let mut family = out.encode_descriptor("latency_seconds", help, None, kind)?;
+        for (product, latency) in &self.latency {
+            let bounds = BUCKETS.iter().map(|micros| f64::from(*micros) / 1e6);
+            let buckets: Vec<(f64, u64)> = bounds.chain([f64::MAX]).zip(latency.counts).collect();
+            let labels = [("product", product.as_str())];
+            #[expect(clippy::cast_precision_loss, reason = "sums of seconds need no more")]
+            let sum = latency.sum_micros as f64 / 1e6;
+            let count = latency.counts.iter().sum();
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
-        let product = product.to_string();
-        let labels = ByStatus { worker: self.worker, product, status, code };
-        let counter = self.requests.get_or_create(&labels).clone();
-        counter.inc();
-        of.statuses.push((status, code, counter));
+        let help = "Client connections accepted, by worker";
+        let mut family = out.encode_descriptor("accepted", help, None, MetricType::Counter)?;
+        for (worker, count) in self.accepted.iter().enumerate() {
+            let labels = [("worker", worker.to_string())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        for (name, help, count) in [
+            ("upstream_retries", "Calls sent to an upstream once more", self.retried),
+            ("never_sent", "Calls in the ledger that no upstream saw", self.never_sent),
+        ] {
+            let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(count).encode(encoder)?;
+        }
+        let now = &self.readings;
+        for (name, help, value) in [
+            ("connections", "Open client connections", now.connections),
+            ("keys", "Keys in the table", now.keys),
+            ("feed_sequence", "Last change applied", now.applied),
+            ("access_log_dropped", "Lines that did not fit the queue", now.log_dropped),
+            ("journal_lag_seals", "Seals not yet taken by the store", now.journal_lag),
+        ] {
+            let encoder = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(encoder)?;
+        }
+        Ok(())
     }
 }

@@ -1,21 +1,23 @@
 //! The gateway's own paths: health, verification, forward authentication, and a key's usage.
 
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
-use http::request::Parts;
-use http::{Method, Response};
-use hyper::body::Incoming;
 use keytoll_domain::ids::{KeyId, RESERVED_PRODUCT_IDS};
 use keytoll_domain::refusal::Refusal;
 
-use crate::access_log::Line;
-use crate::answer::{self, Context};
+use crate::access_log::{Beginning, Ending, Line};
+use crate::answer::{self, Answer, Context};
 use crate::call::{Start, micros_since};
+use crate::client::Client;
 use crate::core::Core;
+use crate::request::Request;
 use crate::route::ProductRoute;
-use crate::upstream::body::Body;
+use crate::server::source::{Fill, Source};
+use crate::upstream::Failure;
 use crate::{auth, usage, verify};
 
 /// Whether a path belongs to the gateway itself. No product has such an id.
@@ -27,28 +29,42 @@ pub(crate) fn is_own(path: &str) -> bool {
 pub(crate) async fn serve(
     core: &Rc<Core>,
     start: &Start,
-    parts: &Parts,
-    body: Incoming,
-) -> Response<Body> {
-    let path = parts.uri.path();
+    client: &Client,
+    request: &Request,
+    source: &mut dyn Source,
+) -> Answer {
+    let answer = answer_of(core, start, client, request, source).await;
+    log(core, start, client, request, answer.status);
+    answer
+}
+
+async fn answer_of(
+    core: &Rc<Core>,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    source: &mut dyn Source,
+) -> Answer {
+    let path = request.path();
     if let Some(rest) = path.strip_prefix("/v1/auth/") {
-        return auth::forward(core, start, parts, rest);
+        return auth::forward(core, start, client, request, rest);
     }
     if let Some(product) = path.strip_prefix("/v1/auth-nginx/") {
-        return auth::nginx(core, start, parts, product);
+        return auth::nginx(core, start, client, request, product);
     }
     let (allow, post) = match path {
         "/v1/keys/verify" => ("POST", true),
         "/healthz" | "/readyz" => ("GET, HEAD", false),
         _ => return refuse(core, start, Refusal::NoSuchOperation),
     };
-    let fits = if post { parts.method == Method::POST } else { is_read(&parts.method) };
+    let fits = if post { request.method() == "POST" } else { request.is_read() };
     if !fits {
         let context = Context { allow: Some(allow), ..Context::default() };
+        core.metrics.count_own(405, Refusal::MethodNotAllowed.code());
         return refusal_answer(core, start, Refusal::MethodNotAllowed, &context);
     }
     match path {
-        "/v1/keys/verify" => verify::serve(core, start, parts, body).await,
+        "/v1/keys/verify" => verify::serve(core, start, request, source).await,
         "/readyz" if core.shared.draining.load(Ordering::Relaxed) => {
             refuse(core, start, Refusal::Maintenance)
         }
@@ -56,34 +72,76 @@ pub(crate) async fn serve(
             refuse(core, start, Refusal::MeteringUnavailable)
         }
         _ => {
+            core.metrics.count_own(200, "");
             let node = &core.shared.options.node;
-            answer::json(start.id, &serde_json::json!({"status": "ok", "node": node}))
+            Answer::json(start.id, &serde_json::json!({"status": "ok", "node": node}))
         }
     }
 }
 
 /// `/{product}/.keytoll/…`; the path is that below the product.
 pub(crate) fn of_product(
-    core: &Rc<Core>,
+    core: &Core,
     start: &Start,
-    parts: &Parts,
-    product: &Arc<ProductRoute>,
+    client: &Client,
+    request: &Request,
+    product: &ProductRoute,
     path: &str,
-) -> Response<Body> {
-    if path != "/.keytoll/usage" || product.is_keyless() {
-        return refuse(core, start, Refusal::NoSuchOperation);
-    }
-    usage::serve(core, start, parts, product)
+) -> Answer {
+    let answer = if path != "/.keytoll/usage" || product.is_keyless() {
+        refuse(core, start, Refusal::NoSuchOperation)
+    } else {
+        usage::serve(core, start, client, request, product)
+    };
+    log(core, start, client, request, answer.status);
+    answer
 }
 
-pub(crate) fn is_read(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
+/// The whole body of a request for ourselves.
+pub(crate) async fn body(
+    core: &Core,
+    source: &mut dyn Source,
+    max_bytes: usize,
+) -> Result<Vec<u8>, Refusal> {
+    let mut body = Vec::new();
+    source.deadline().set(core.shared.options.bounds.idle);
+    poll_fn(|cx| {
+        loop {
+            match source.poll_fill(cx, &mut body, false) {
+                Poll::Ready(Ok(Fill::Data(_))) if body.len() > max_bytes => {
+                    return Poll::Ready(Err(Refusal::BodyTooLarge));
+                }
+                Poll::Ready(Ok(Fill::Data(_))) => {}
+                Poll::Ready(Ok(Fill::End)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(Failure::ClientSlow)) => {
+                    return Poll::Ready(Err(Refusal::RequestTimeout));
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Refusal::RequestInvalid)),
+                Poll::Pending => {
+                    return source.deadline().poll(cx).map(|()| Err(Refusal::RequestTimeout));
+                }
+            }
+        }
+    })
+    .await?;
+    Ok(body)
 }
 
 /// Refuses where no product's texts or headers apply.
-pub(crate) fn refuse(core: &Core, start: &Start, refusal: Refusal) -> Response<Body> {
+pub(crate) fn refuse(core: &Core, start: &Start, refusal: Refusal) -> Answer {
     core.metrics.count_own(refusal.status(), refusal.code());
     refusal_answer(core, start, refusal, &Context::default())
+}
+
+pub(crate) fn refuse_logged(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    refusal: Refusal,
+) -> Answer {
+    log(core, start, client, request, refusal.status());
+    refuse(core, start, refusal)
 }
 
 pub(crate) fn refusal_answer(
@@ -91,42 +149,39 @@ pub(crate) fn refusal_answer(
     start: &Start,
     refusal: Refusal,
     context: &Context<'_>,
-) -> Response<Body> {
+) -> Answer {
     answer::with_problem(refusal, context, &core.shared.tables, |problem| problem.answer(start.id))
 }
 
-/// The access log's line of a request, if there is a log.
+/// The access log's line of a request, if there is a log; it lacks its end.
 pub(crate) fn line(
-    of: &Core,
+    core: &Core,
     start: &Start,
-    parts: &Parts,
-    status: u16,
-    code: &'static str,
+    (client, address): (&Client, IpAddr),
+    request: &Request,
+    (status, code): (u16, &'static str),
     key: Option<KeyId>,
-) -> Option<Box<Line>> {
-    let shared = &of.shared;
-    shared.log.as_ref()?;
-    Some(Box::new(Line {
-        id: start.id,
-        at: start.at,
-        client: shared.client_address(start.peer, &parts.headers),
-        method: parts.method.clone(),
-        path: parts.uri.path().to_owned(),
-        status,
-        code,
-        key,
-        micros: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        aborted: false,
-    }))
+) -> Option<Line> {
+    let forwarded = (address != client.address).then(|| address.to_string());
+    core.with_time(start.at, |time| {
+        core.log.begin(&Beginning {
+            id: start.id,
+            at: &time.rfc3339,
+            client: forwarded.as_deref().unwrap_or(&client.text),
+            method: request.method(),
+            path: request.path(),
+            status,
+            code,
+            key,
+        })
+    })
 }
 
 /// Logs a request that no product answered.
-pub(crate) fn log(of: &Core, start: &Start, parts: &Parts, status: u16) {
-    let line = line(of, start, parts, status, "", None);
-    if let (Some(log), Some(mut line)) = (&of.shared.log, line) {
-        line.micros = micros_since(start.at, of.now());
-        log.write(*line);
+fn log(core: &Core, start: &Start, client: &Client, request: &Request, status: u16) {
+    let address = core.shared.client_address(client, &request.fields);
+    if let Some(line) = line(core, start, (client, address), request, (status, ""), None) {
+        let micros = micros_since(start.at, core.now());
+        core.log.end(line, &Ending { micros, ..Ending::default() });
     }
 }

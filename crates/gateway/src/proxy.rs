@@ -4,258 +4,270 @@
 //! without an answer.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{Request, Response, Uri};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::KeyId;
 use keytoll_domain::ledger::STATUS_CLIENT_GONE;
 use keytoll_domain::refusal::Refusal;
 
-use crate::access_log::Line;
+use crate::access_log::{Ending, Line};
 use crate::admit::{self, Asked, Grant};
-use crate::answer::{self, Context};
+use crate::answer::{self, Answer, AnswerBody, Context};
 use crate::call::{Call, Finish, Start, micros_since};
-use crate::core::Core;
+use crate::client::Client;
+use crate::core::{Core, Product};
 use crate::credential::{self, KeyFrom};
+use crate::fields::Name;
 use crate::keytable::KeyRecord;
+use crate::metrics::Outcome;
 use crate::options::Bounds;
+use crate::outgoing::Outgoing;
 use crate::own;
-use crate::request::{self, BodyFraming, Outgoing};
-use crate::route::{Found, Place, ProductRoute};
-use crate::upstream::body::Body;
+use crate::request::{BodyFraming, Request};
+use crate::route::{Found, Place};
+use crate::server::source::Source;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::forward::forward;
-use crate::upstream::head::Head;
+use crate::upstream::head::Framing;
+use crate::upstream::relay::Relay;
 use crate::upstream::{Failure, Upstream};
 
-/// Answers one request.
+/// Answers one request; `None` = its client has gone.
 pub(crate) async fn serve(
-    core: Rc<Core>,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let at = core.now();
-    let start = Start { id: core.next_id(at), at, peer: peer.ip().to_canonical() };
-    let (mut parts, body) = request.into_parts();
-    if parts.uri.path().is_empty() {
-        parts.uri = with_root(&parts.uri);
-    }
-    let (product, rest, body) = match find(&core, &start, &parts, body).await {
-        Ok(found) => found,
-        Err(response) => {
-            own::log(&core, &start, &parts, response.status().as_u16());
-            return response;
-        }
-    };
-    let framing = match body.size_hint().exact() {
-        _ if body.is_end_stream() => BodyFraming::None,
-        Some(length) => BodyFraming::Length(length),
-        None => BodyFraming::Chunked,
-    };
-    let body = (framing != BodyFraming::None).then_some(body);
-    let (core, start, parts) = (&core, &start, &parts);
-    let call = Inbound { core, start, parts, product: &product, rest, framing };
-    if product.is_keyless() { call.pass(body).await } else { call.sell(body).await }
-}
-
-/// The product that a request is for and the path below it, or the answer that needs no product.
-async fn find<'p>(
     core: &Rc<Core>,
-    start: &Start,
-    parts: &'p Parts,
-    body: Incoming,
-) -> Result<(Arc<ProductRoute>, &'p str, Incoming), Response<Body>> {
-    if let Err(refusal) = request::check(parts) {
-        return Err(own::refuse(core, start, refusal));
+    client: &Client,
+    request: &Request,
+    source: &mut dyn Source,
+) -> Option<Answer> {
+    let at = core.now();
+    let start = Start { id: core.next_id(at), at };
+    let path = request.path();
+    if own::is_own(path) {
+        return Some(own::serve(core, &start, client, request, source).await);
     }
-    if own::is_own(parts.uri.path()) {
-        return Err(own::serve(core, start, parts, body).await);
-    }
-    let routes = core.shared.tables.routes.load();
-    let Some((product, rest)) = routes.find(parts.uri.path()) else {
-        return Err(own::refuse(core, start, Refusal::NoSuchProduct));
+    let Some((product, rest)) = find(core, path) else {
+        return Some(own::refuse_logged(core, &start, client, request, Refusal::NoSuchProduct));
     };
     if rest == "/.keytoll" || rest.starts_with("/.keytoll/") {
-        return Err(own::of_product(core, start, parts, product, rest));
+        return Some(own::of_product(core, &start, client, request, &product, rest));
     }
-    if request::wants_upgrade(&parts.headers) {
-        return Err(answer::not_implemented().answer(start.id));
+    if request.wants_upgrade() {
+        return Some(answer::not_implemented().answer(start.id));
     }
-    Ok((product.clone(), rest, body))
+    let framing = source.framing();
+    let call = Inbound { core, start: &start, client, request, product: &product, rest, framing };
+    if product.is_keyless() { call.pass(source).await } else { call.sell(source).await }
 }
 
-/// `http://host?query` and `http://host` name the root.
-fn with_root(uri: &Uri) -> Uri {
-    let query = uri.query().map_or_else(|| "/".to_owned(), |query| format!("/?{query}"));
-    query.parse().unwrap_or_default()
+/// The product of a path and what is below it, which keeps its slash and is at least `/`.
+fn find<'p>(core: &Core, path: &'p str) -> Option<(Product, &'p str)> {
+    let path = path.strip_prefix('/')?;
+    let (id, rest) = match path.find('/') {
+        Some(slash) => path.split_at(slash),
+        None => (path, "/"),
+    };
+    core.product(id).map(|product| (product, rest))
 }
 
 /// One request for a product.
 struct Inbound<'r> {
     core: &'r Rc<Core>,
     start: &'r Start,
-    parts: &'r Parts,
-    product: &'r Arc<ProductRoute>,
+    client: &'r Client,
+    request: &'r Request,
+    product: &'r Product,
     rest: &'r str,
     framing: BodyFraming,
 }
 
-impl Inbound<'_> {
+/// What is known of a call when it is counted and logged.
+#[derive(Clone, Copy)]
+struct Told<'r> {
+    operation: OperationKey,
+    name: &'r str,
+    key: Option<KeyId>,
+    address: Option<IpAddr>,
+}
+
+impl<'r> Inbound<'r> {
     /// A product without keys: no decision, no limits, no ledger.
-    async fn pass(&self, body: Option<Incoming>) -> Response<Body> {
+    async fn pass(&self, source: &mut dyn Source) -> Option<Answer> {
+        let told = self.told(Found::NoPath, None);
         let Place::At(upstream) = &self.product.live else {
-            return self.fail(Failure::Unreachable, None);
+            return Some(self.fail(Failure::Unreachable, told, None));
         };
         if self.is_too_large() {
-            return self.refuse(None, Refusal::BodyTooLarge, None);
+            return Some(self.refuse(None, Refusal::BodyTooLarge, told, None));
         }
-        let query = self.parts.uri.query().map(Cow::Borrowed);
+        let query = self.request.query().map(Cow::Borrowed);
         let mut slot = None;
         let outgoing = self.outgoing(upstream, query, None);
-        match forward(&self.core.pool, &outgoing, body, self.bounds(), &mut slot).await {
-            Ok(head) => self.hand_over(slot, head, upstream, None),
-            Err(failure) => self.fail(failure, None),
+        match forward(&self.core.pool, &outgoing, source, self.bounds(), &mut slot).await {
+            Ok(()) => Some(self.hand_over(slot, upstream, told, None)),
+            Err(Failure::ClientGone) => None,
+            Err(failure) => Some(self.fail(failure, told, None)),
         }
     }
 
-    async fn sell(&self, body: Option<Incoming>) -> Response<Body> {
+    async fn sell(&self, source: &mut dyn Source) -> Option<Answer> {
         let (core, product) = (self.core, self.product);
         let shared = &core.shared;
-        let query = self.parts.uri.query();
+        let query = self.request.query();
         let brand = shared.options.brand.as_str();
-        let found = match product.key_from.find(&self.parts.headers, query) {
+        let unknown = self.told(Found::NoPath, None);
+        let found = match product.key_from.find(&self.request.fields, query) {
             Ok(found) => found,
-            Err(refusal) => return self.refuse(None, refusal, None),
+            Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
         let known = admit::known_key(&shared.tables.keys, brand, &found.secret, self.start.at);
         let key = match known {
             Ok(key) => key,
-            Err(refusal) => return self.refuse(None, refusal, None),
+            Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
-        let place = product.find(self.parts.method.as_str(), self.rest);
+        let place = product.find(self.request.method(), self.rest);
+        let address = shared.client_address(self.client, &self.request.fields);
+        let told = Told { address: Some(address), ..self.told(place, Some(key.id)) };
         let asked = Asked {
             now: self.start.at,
             product: Some(product),
             found: Some(place),
-            address: Some(shared.client_address(self.start.peer, &self.parts.headers)),
+            address: Some(address),
             proxied: true,
             units: None,
         };
-        let allow = if let Found::WrongMethod(allow) = place { Some(allow) } else { None };
-        if self.is_too_large() {
-            let refusal = admit::judge(&key, &asked).err().unwrap_or(Refusal::BodyTooLarge);
-            return self.refuse(Some(&key), refusal, allow);
-        }
-        if !core.writer.borrow().ready() {
-            let refusal = admit::judge(&key, &asked).err().unwrap_or(Refusal::MeteringUnavailable);
-            return self.refuse(Some(&key), refusal, allow);
-        }
-        let grant = match admit::grant(&key, &asked) {
+        let granted = self.may_proceed(&key, &asked).and_then(|()| admit::grant(&key, &asked));
+        let grant = match granted {
             Ok(grant) => grant,
-            Err(refusal) => return self.refuse(Some(&key), refusal, allow),
+            Err(refusal) => {
+                let allow = if let Found::WrongMethod(allow) = place { Some(allow) } else { None };
+                return Some(self.refuse(Some(&key), refusal, told, allow));
+            }
         };
         let mut call = Call::new(core.clone(), self.start, grant, product.bill);
         let Place::At(upstream) = product.place(key.environment) else {
-            return self.fail_call(call, Failure::Unreachable);
+            return Some(self.fail_call(call, Failure::Unreachable, told));
         };
         let query = query.map(|query| found.strip_query(&product.key_from, brand, query));
         let outgoing = self.outgoing(upstream, query, Some((&found, &product.key_from, brand)));
-        match forward(&core.pool, &outgoing, body, self.bounds(), &mut call.slot).await {
-            Ok(head) => self.deliver(call, head, upstream),
-            Err(failure) => self.fail_call(call, failure),
+        match forward(&core.pool, &outgoing, source, self.bounds(), &mut call.slot).await {
+            Ok(()) => Some(self.deliver(call, upstream, told)),
+            Err(Failure::ClientGone) => None,
+            Err(failure) => Some(self.fail_call(call, failure, told)),
         }
     }
 
+    /// What must hold before limits are asked; the other refusals come first.
+    fn may_proceed(&self, key: &KeyRecord, asked: &Asked<'_>) -> Result<(), Refusal> {
+        let refusal = if self.is_too_large() {
+            Refusal::BodyTooLarge
+        } else if !self.core.writer.borrow().ready() {
+            Refusal::MeteringUnavailable
+        } else {
+            return Ok(());
+        };
+        admit::judge(key, asked)?;
+        Err(refusal)
+    }
+
     /// Charges the call, then lets the answer go.
-    fn deliver(&self, mut call: Call, mut head: Head, upstream: &Arc<Upstream>) -> Response<Body> {
-        if call.charge(head.status.as_u16()).is_err() {
-            return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, None);
+    fn deliver(&self, mut call: Call, upstream: &Arc<Upstream>, told: Told<'_>) -> Answer {
+        let status = call.slot.as_ref().map_or(502, |exchange| exchange.head().status);
+        if call.charge(status).is_err() {
+            return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
         }
-        let standings = call.grant.admitted.standings;
-        answer::limit_headers(&mut head.headers, &standings, None, self.start.at);
         let slot = call.slot.take();
-        self.hand_over(slot, head, upstream, Some(&call.grant))
+        self.hand_over(slot, upstream, told, Some(&call.grant))
     }
 
     fn hand_over(
         &self,
         exchange: Option<Exchange>,
-        head: Head,
         upstream: &Arc<Upstream>,
+        told: Told<'_>,
         grant: Option<&Grant>,
-    ) -> Response<Body> {
-        let Some(exchange) = exchange else { return self.fail(Failure::Broken, None) };
-        let status = head.status.as_u16();
-        self.count(status, "");
+    ) -> Answer {
+        let Some(exchange) = exchange else { return self.fail(Failure::Broken, told, None) };
+        let upstream_head = exchange.head();
+        let status = upstream_head.status;
+        let mut head = Vec::with_capacity(upstream_head.fields.bytes.len() + 512);
+        answer::put_status(&mut head, status);
+        let mut dated = false;
+        for field in upstream_head.passing() {
+            dated |= field.id == Name::Date;
+            answer::put(&mut head, &[field.name, b": ", field.value, b"\r\n"]);
+        }
+        if !dated {
+            self.core.with_time(self.start.at, |time| {
+                answer::put(&mut head, &[b"date: ", time.http.as_bytes(), b"\r\n"]);
+            });
+        }
+        if let Some(grant) = grant {
+            answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
+        }
+        answer::put_request_id(&mut head, self.start.id);
+        let length =
+            if upstream_head.framing == Framing::None { upstream_head.length } else { None };
+        self.count(status, "", told);
         let finish = Finish {
             core: self.core.clone(),
             upstream: upstream.clone(),
             start: *self.start,
             charged: grant.is_some(),
-            line: self.line(status, "", grant.map(|grant| grant.key.id)),
+            line: self.line(status, "", told),
             bytes_in: 0,
             bytes_out: 0,
-            aborted: true,
+            aborted: false,
         };
-        let body = Body::of(exchange, head.framing, head.keep_alive, finish);
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        response.headers_mut().insert(answer::X_REQUEST_ID, answer::id_value(self.start.id));
-        response
+        let relay = Box::new(Relay::of(exchange, finish));
+        Answer { status, head, body: AnswerBody::Relay { relay, length } }
     }
 
-    fn fail_call(&self, mut call: Call, failure: Failure) -> Response<Body> {
+    fn fail_call(&self, mut call: Call, failure: Failure, told: Told<'_>) -> Answer {
         let status = match failure {
             Failure::ClientBroke => STATUS_CLIENT_GONE,
             _ => answer::failure(failure).status,
         };
         if call.charge_failed(status).is_err() {
-            return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, None);
+            return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
         }
-        self.fail(failure, Some(&call.grant))
+        self.fail(failure, told, Some(&call.grant))
     }
 
-    fn fail(&self, failure: Failure, grant: Option<&Grant>) -> Response<Body> {
+    fn fail(&self, failure: Failure, told: Told<'_>, grant: Option<&Grant>) -> Answer {
         let problem = answer::failure(failure);
         tracing::warn!(product = %self.product.id, code = problem.code, %failure, "call failed");
-        self.count(problem.status, problem.code);
-        self.log(problem.status, problem.code, grant.map(|grant| grant.key.id));
-        let mut response = problem.answer(self.start.id);
+        self.count(problem.status, problem.code, told);
+        self.log(problem.status, problem.code, told);
+        let mut answer = problem.answer(self.start.id);
         if let Some(grant) = grant {
             let standings = admit::standings(&grant.key, self.start.at);
-            answer::limit_headers(response.headers_mut(), &standings, None, self.start.at);
+            answer::limit_fields(&mut answer.head, &standings, None, self.start.at);
         }
-        response
+        answer
     }
 
     fn refuse(
         &self,
         key: Option<&KeyRecord>,
         refusal: Refusal,
+        told: Told<'_>,
         allow: Option<&str>,
-    ) -> Response<Body> {
+    ) -> Answer {
         let upgrade_url = self.core.shared.options.upgrade_url.as_deref();
         let context = Context { texts: self.product.texts, allow, upgrade_url };
-        self.count(refusal.status(), refusal.code());
-        self.log(refusal.status(), refusal.code(), key.map(|key| key.id));
+        self.count(refusal.status(), refusal.code(), told);
+        self.log(refusal.status(), refusal.code(), told);
         self.core.refused(key.map(|key| key.id), self.start.at, refusal);
-        let mut response = own::refusal_answer(self.core, self.start, refusal, &context);
+        let mut answer = own::refusal_answer(self.core, self.start, refusal, &context);
         if let Some(key) = key {
             let standings = admit::standings(key, self.start.at);
-            answer::limit_headers(
-                response.headers_mut(),
-                &standings,
-                refusal.limited(),
-                self.start.at,
-            );
+            let limited = refusal.limited();
+            answer::limit_fields(&mut answer.head, &standings, limited, self.start.at);
         }
-        response
+        answer
     }
 
     fn outgoing<'o>(
@@ -265,14 +277,14 @@ impl Inbound<'_> {
         key: Option<(&'o credential::Found<'o>, &'o KeyFrom, &'o str)>,
     ) -> Outgoing<'o> {
         Outgoing {
-            parts: self.parts,
+            request: self.request,
+            client: self.client,
             upstream,
             rest: self.rest,
             query,
             key,
+            identity: None,
             id: self.start.id,
-            peer: self.start.peer,
-            peer_trusted: self.core.shared.is_trusted(self.start.peer),
             framing: self.framing,
         }
     }
@@ -285,23 +297,37 @@ impl Inbound<'_> {
         matches!(self.framing, BodyFraming::Length(length) if length > self.bounds().body_max_bytes)
     }
 
-    fn count(&self, status: u16, code: &'static str) {
-        self.core.metrics.count(
-            &self.product.id,
-            status,
-            code,
-            micros_since(self.start.at, self.core.now()),
-        );
+    fn told(&self, found: Found<'r>, key: Option<KeyId>) -> Told<'r> {
+        let (operation, name) = match found {
+            Found::Operation(operation) => (operation.key, &*operation.name),
+            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, ""),
+        };
+        Told { operation, name, key, address: None }
     }
 
-    fn line(&self, status: u16, code: &'static str, key: Option<KeyId>) -> Option<Box<Line>> {
-        own::line(self.core, self.start, self.parts, status, code, key)
+    fn count(&self, status: u16, code: &'static str, told: Told<'_>) {
+        let product = (self.product.index, &self.product.id);
+        let outcome = Outcome { operation: told.operation, status, code };
+        let micros = micros_since(self.start.at, self.core.now());
+        self.core.metrics.count(product, outcome, told.name, micros);
     }
 
-    fn log(&self, status: u16, code: &'static str, key: Option<KeyId>) {
-        if let (Some(log), Some(mut line)) = (&self.core.shared.log, self.line(status, code, key)) {
-            line.micros = micros_since(self.start.at, self.core.now());
-            log.write(*line);
+    fn line(&self, status: u16, code: &'static str, told: Told<'_>) -> Option<Line> {
+        let address = told.address.unwrap_or(self.client.address);
+        own::line(
+            self.core,
+            self.start,
+            (self.client, address),
+            self.request,
+            (status, code),
+            told.key,
+        )
+    }
+
+    fn log(&self, status: u16, code: &'static str, told: Told<'_>) {
+        if let Some(line) = self.line(status, code, told) {
+            let micros = micros_since(self.start.at, self.core.now());
+            self.core.log.end(line, &Ending { micros, ..Ending::default() });
         }
     }
 }

@@ -1,193 +1,213 @@
-//! What must hold of a request head before anything else looks at it, and what of it goes upstream.
+//! A request's head, and what must hold of it before anything else looks at it.
+//!
+//! What two readers could read in two ways is refused here; what remains means the same to everybody.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
+use std::mem::MaybeUninit;
 
-use bytes::BytesMut;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE,
-};
-use http::request::Parts;
-use http::{HeaderMap, Method, Version};
 use keytoll_domain::refusal::Refusal;
 
-use crate::core::RequestId;
-use crate::credential::{Found, KeyFrom};
+use crate::fields::{Fields, Name, Span, parse_length};
 use crate::path::{is_plain, is_plain_query};
-use crate::upstream::Upstream;
-use crate::upstream::head::is_hop_by_hop;
 
-/// Refuses what two readers could read in two ways. hyper has already refused folded fields, bad characters,
-/// differing lengths, and codings that do not end in `chunked`.
-pub(crate) fn check(parts: &Parts) -> Result<(), Refusal> {
-    let headers = &parts.headers;
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::RequestInvalid);
-    };
-    let origin_form =
-        parts.uri.authority().is_none_or(|authority| !authority.as_str().contains('@'));
-    let plain = is_host(host.as_bytes())
-        && parts.method != Method::CONNECT
-        && parts.version != Version::HTTP_09
-        && origin_form
-        && is_plain(parts.uri.path())
-        && parts.uri.query().is_none_or(is_plain_query)
-        && is_one_framing(headers)
-        && headers
-            .get_all(EXPECT)
-            .iter()
-            .all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if plain { Ok(()) } else { Err(Refusal::RequestInvalid) }
-}
+/// Most fields the parser has room for, whatever the configuration says.
+pub(crate) const FIELDS_MAX: usize = 256;
 
-fn is_host(host: &[u8]) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+;=%".contains(&byte);
-    !host.is_empty() && host.len() <= 255 && host.iter().copied().all(allowed)
-}
-
-fn is_one_framing(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return headers.get_all(CONTENT_LENGTH).iter().count() <= 1;
-    };
-    codings.next().is_none()
-        && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-        && !headers.contains_key(CONTENT_LENGTH)
-}
-
-/// A protocol switch that the request cannot do without. Others are offers, which may be ignored.
-pub(crate) fn wants_upgrade(headers: &HeaderMap) -> bool {
-    headers.get_all(UPGRADE).iter().any(|value| {
-        let value = value.as_bytes().trim_ascii();
-        value.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
-    })
-}
-
-/// Everything that decides what the upstream sees.
-pub(crate) struct Outgoing<'r> {
-    pub parts: &'r Parts,
-    pub upstream: &'r Upstream,
-    /// The path below the product, still as it was written.
-    pub rest: &'r str,
-    pub query: Option<Cow<'r, str>>,
-    pub key: Option<(&'r Found<'r>, &'r KeyFrom, &'r str)>,
-    pub id: RequestId,
-    pub peer: IpAddr,
-    /// The peer is a trusted proxy, so that its forwarding fields go on.
-    pub peer_trusted: bool,
-    pub framing: BodyFraming,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
+    #[default]
     None,
     Length(u64),
     Chunked,
 }
 
-impl Outgoing<'_> {
-    /// Writes the head: the client's fields in their order, without those of this connection, the key, and what
-    /// a client could forge; then ours. `Host` is the upstream's own name; the client's is in `X-Forwarded-Host`.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
-        put(out, &[self.parts.method.as_str().as_bytes(), b" ", self.upstream.prefix.as_bytes()]);
-        put(out, &[self.rest.as_bytes()]);
-        if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {
-            put(out, &[b"?", query.as_bytes()]);
+/// One request's head. Kept per connection, so that a reused one allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub fields: Fields,
+    pub framing: BodyFraming,
+    /// The client may send another request on this connection.
+    pub keep_alive: bool,
+    /// The client reads chunked answers; otherwise the end of the connection ends the answer.
+    pub http11: bool,
+    method: Span,
+    path: Span,
+    query: Option<Span>,
+    /// The authority of a target in absolute form.
+    authority: Option<Span>,
+}
+
+impl Request {
+    /// Takes a head from the front of `input` and says how long it is; `None` = more bytes are needed.
+    pub(crate) fn parse(
+        &mut self,
+        input: &[u8],
+        fields_max: usize,
+    ) -> Result<Option<usize>, Refusal> {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(input, &mut fields) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeaderTooLarge),
+            Err(_) => return Err(Refusal::RequestInvalid),
+        };
+        if request.headers.len() > fields_max {
+            return Err(Refusal::HeaderTooLarge);
         }
-        put(out, &[b" HTTP/1.1\r\nhost: ", self.upstream.authority.as_bytes(), b"\r\n"]);
-        let named = connection_names(&self.parts.headers);
-        for (name, value) in &self.parts.headers {
-            if self.passes(name, value.as_bytes(), &named) {
-                put(out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-            }
-        }
-        self.write_forwarding(out);
-        match self.framing {
-            BodyFraming::None if may_have_body(&self.parts.method) => {
-                put(out, &[b"content-length: 0\r\n"]);
-            }
-            BodyFraming::None => {}
-            BodyFraming::Length(length) => put_number(out, "content-length: ", length),
-            BodyFraming::Chunked => put(out, &[b"transfer-encoding: chunked\r\n"]),
-        }
-        put(out, &[b"\r\n"]);
+        let (Some(method), Some(target)) = (request.method, request.path) else {
+            return Err(Refusal::RequestInvalid);
+        };
+        let head = &input[..length];
+        self.fields.take(head, request.headers);
+        self.http11 = request.version == Some(1);
+        self.method = Span::of(head, method.as_bytes());
+        self.set_target(head, target)?;
+        self.set_framing()?;
+        self.check()?;
+        Ok(Some(length))
     }
 
-    fn passes(&self, name: &HeaderName, value: &[u8], named: &[HeaderName]) -> bool {
-        if named.contains(name) || self.is_held_back(name, value) {
-            return false;
-        }
-        // Servers that hand fields on as variables read an underscore as a dash.
-        let dashed = name.as_str().contains('_').then(|| name.as_str().replace('_', "-"));
-        let dashed = dashed.and_then(|text| HeaderName::from_bytes(text.as_bytes()).ok());
-        !dashed.is_some_and(|dashed| self.is_held_back(&dashed, value))
+    /// A head that came in another form than HTTP/1 text, such as HTTP/2; its fields follow by
+    /// [`Fields::push`], then [`Self::finish`].
+    pub(crate) fn begin(&mut self, method: &str, path: &str, query: Option<&str>) {
+        self.fields.begin(&[
+            method.as_bytes(),
+            path.as_bytes(),
+            query.unwrap_or_default().as_bytes(),
+        ]);
+        let (path_at, query_at) = (method.len(), method.len() + path.len());
+        self.method = Span::new(0, path_at);
+        self.path = Span::new(path_at, query_at);
+        self.query = query.map(|query| Span::new(query_at, query_at + query.len()));
+        self.authority = None;
+        (self.http11, self.keep_alive) = (true, true);
     }
 
-    /// Fields of this connection, those that we write, those that a client could forge, and the key's.
-    fn is_held_back(&self, name: &HeaderName, value: &[u8]) -> bool {
-        let text = name.as_str();
-        matches!(text, "host" | "content-length" | "expect" | "x-request-id")
-            || text.starts_with("x-forwarded-")
-            || text.starts_with("x-keytoll-")
-            || !self.peer_trusted && matches!(text, "forwarded" | "x-real-ip")
-            || is_hop_by_hop(name)
-            || self
-                .key
-                .is_some_and(|(found, from, brand)| found.hides_field(from, brand, name, value))
+    /// Ends what [`Self::begin`] began.
+    pub(crate) fn finish(&mut self, framing: BodyFraming) -> Result<(), Refusal> {
+        self.framing = framing;
+        self.check()
     }
 
-    fn write_forwarding(&self, out: &mut BytesMut) {
-        let headers = &self.parts.headers;
-        let known = |name: &str| headers.get(name).filter(|_| self.peer_trusted);
-        put(out, &[b"x-forwarded-for: "]);
-        if self.peer_trusted {
-            for value in headers.get_all("x-forwarded-for") {
-                put(out, &[value.as_bytes(), b", "]);
+    pub(crate) fn method(&self) -> &str {
+        self.text(self.method)
+    }
+
+    /// As it was written; `/` where a target in absolute form has none.
+    pub(crate) fn path(&self) -> &str {
+        let path = self.text(self.path);
+        if path.is_empty() { "/" } else { path }
+    }
+
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.query.map(|query| self.text(query))
+    }
+
+    /// What the request names as its host.
+    pub(crate) fn host(&self) -> &[u8] {
+        self.fields.first(Name::Host).unwrap_or_default()
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.method(), "GET" | "HEAD")
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method() == "HEAD"
+    }
+
+    /// The client waits to be told before it sends its body.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.http11 && self.fields.has(Name::Expect)
+    }
+
+    /// A protocol switch that the request cannot do without. Others are offers, which may be ignored.
+    pub(crate) fn wants_upgrade(&self) -> bool {
+        self.fields.all(Name::Upgrade).any(|value| {
+            let value = value.trim_ascii();
+            value.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
+        })
+    }
+
+    fn text(&self, span: Span) -> &str {
+        // The parser takes ASCII only for methods; a target that is no text is refused by `check`.
+        std::str::from_utf8(span.get(&self.fields.bytes)).unwrap_or_default()
+    }
+
+    fn set_target(&mut self, head: &[u8], target: &str) -> Result<(), Refusal> {
+        let scheme = target.split_once("://").map(|(scheme, _)| scheme.len() + 3);
+        let is_absolute = !target.starts_with('/')
+            && (starts_with(target, "http://") || starts_with(target, "https://"));
+        let (authority, rest) = match scheme {
+            Some(start) if is_absolute => {
+                let end = target[start..].find(['/', '?']).map_or(target.len(), |at| start + at);
+                (Some(&target[start..end]), &target[end..])
             }
+            _ => (None, target),
+        };
+        let (path, query) = match rest.find('?') {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        if path.is_empty() && authority.is_none() {
+            return Err(Refusal::RequestInvalid);
         }
-        {
-            use std::fmt::Write as _;
-            let _ = write!(out, "{}", self.peer.to_canonical());
+        let span = |part: &str| Span::of(head, part.as_bytes());
+        self.path = span(path);
+        self.query = query.map(span);
+        self.authority = authority.map(span);
+        Ok(())
+    }
+
+    fn set_framing(&mut self) -> Result<(), Refusal> {
+        let fields = &self.fields;
+        let lengths = fields.all(Name::ContentLength).count();
+        let persists = if self.http11 {
+            !fields.connection_says("close")
+        } else {
+            fields.connection_says("keep-alive")
+        };
+        if lengths > 1 {
+            return Err(Refusal::RequestInvalid);
         }
-        let proto = known("x-forwarded-proto").map_or(&b"http"[..], |value| value.as_bytes());
-        put(out, &[b"\r\nx-forwarded-proto: ", proto, b"\r\n"]);
-        let host = known("x-forwarded-host").or(headers.get(HOST));
-        if let Some(host) = host {
-            put(out, &[b"x-forwarded-host: ", host.as_bytes(), b"\r\n"]);
+        if fields.has(Name::TransferEncoding) {
+            let coding = fields.only(Name::TransferEncoding).unwrap_or_default();
+            if !self.http11 || !coding.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::RequestInvalid);
+            }
+            self.framing = BodyFraming::Chunked;
+            // Who sends both may have meant something else: nothing behind this body is read as a request.
+            self.keep_alive = persists && lengths == 0;
+            return Ok(());
         }
-        put(out, &[b"x-request-id: ", &self.id.text(), b"\r\n"]);
+        self.keep_alive = persists;
+        self.framing = match fields.first(Name::ContentLength).map(parse_length) {
+            None | Some(Some(0)) => BodyFraming::None,
+            Some(Some(length)) => BodyFraming::Length(length),
+            Some(None) => return Err(Refusal::RequestInvalid),
+        };
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let fields = &self.fields;
+        let host = fields.only(Name::Host).unwrap_or_default();
+        let authority = self.authority.map(|authority| authority.get(&fields.bytes));
+        let plain = is_host(host)
+            && authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host))
+            && self.method() != "CONNECT"
+            && is_plain(self.path())
+            && self.query().is_none_or(is_plain_query)
+            && fields.all(Name::Expect).all(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        if plain { Ok(()) } else { Err(Refusal::RequestInvalid) }
     }
 }
 
-/// Fields that `Connection` declares to be of this connection only.
-fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut names = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        for token in value.as_bytes().split(|byte| *byte == b',') {
-            let token = token.trim_ascii();
-            let usual =
-                token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
-            if !usual && let Ok(name) = HeaderName::from_bytes(token) {
-                names.push(name);
-            }
-        }
-    }
-    names
+fn starts_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
-fn may_have_body(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
-}
-
-fn put(out: &mut BytesMut, parts: &[&[u8]]) {
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-}
-
-fn put_number(out: &mut BytesMut, name: &str, number: u64) {
-    use std::fmt::Write as _;
-    // Memory grows as needed, so that writing cannot fail.
-    let _ = write!(out, "{name}{number}\r\n");
+fn is_host(host: &[u8]) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+;=%".contains(&byte);
+    !host.is_empty() && host.len() <= 255 && host.iter().copied().all(allowed)
 }

@@ -45,23 +45,13 @@ pub(crate) struct ProductRoute {
 
 pub(crate) struct OperationRoute {
     pub key: OperationKey,
+    /// `METHOD /path` as in the document.
+    pub name: Box<str>,
     pub operation_id: Option<Box<str>>,
     pub units: u32,
     pub scopes: Box<[Box<[ScopeIndex]>]>,
     /// Indexes of the plans that allow it.
     pub plans: BitSet,
-}
-
-impl Routes {
-    /// Splits `/product/rest`; the rest keeps its slash and is at least `/`.
-    pub(crate) fn find<'p>(&self, path: &'p str) -> Option<(&Arc<ProductRoute>, &'p str)> {
-        let path = path.strip_prefix('/')?;
-        let (id, rest) = match path.find('/') {
-            Some(slash) => path.split_at(slash),
-            None => (path, "/"),
-        };
-        self.products.get(id).map(|product| (product, rest))
-    }
 }
 
 impl ProductRoute {

@@ -4,12 +4,11 @@
 //! back to its pool only when request and answer are both complete; a request is sent again only if it has no body
 //! and a reused idle connection failed before any byte of an answer. Nothing is buffered beyond one read.
 
-pub(crate) mod body;
-pub(crate) mod chunked;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod head;
 pub(crate) mod pool;
+pub(crate) mod relay;
 
 use std::fmt;
 
@@ -22,6 +21,8 @@ pub(crate) struct Upstream {
     pub authority: Box<str>,
     /// The URL's own path without a trailing slash.
     pub prefix: Box<str>,
+    /// Its place in the cores' pools of connections.
+    pub number: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +37,12 @@ pub enum UpstreamUrlError {
 
 /// Says what is wrong with a base URL before a product with it is stored.
 pub fn check_upstream_url(url: &str) -> Result<(), UpstreamUrlError> {
-    Upstream::parse(url).map(|_| ())
+    Upstream::parse(url, 0).map(|_| ())
 }
 
 impl Upstream {
-    pub(crate) fn parse(url: &str) -> Result<Self, UpstreamUrlError> {
+    /// `number` is the upstream's own among all.
+    pub(crate) fn parse(url: &str, number: usize) -> Result<Self, UpstreamUrlError> {
         let shown = || url.chars().take(200).collect::<String>();
         if url.starts_with("https://") {
             return Err(UpstreamUrlError::Https(shown()));
@@ -63,6 +65,7 @@ impl Upstream {
             address: format!("{}:{port}", authority.host()).into(),
             authority: authority.as_str().into(),
             prefix: uri.path().trim_end_matches('/').into(),
+            number,
         })
     }
 }
@@ -78,6 +81,8 @@ pub(crate) enum Failure {
     Garbage,
     /// No connection, no first byte, or no further one for too long.
     Timeout,
+    /// The client closed its connection while it was to wait for its answer.
+    ClientGone,
     /// The client's body broke off or is malformed.
     ClientBroke,
     /// The client sent nothing of its body for too long.
@@ -93,6 +98,7 @@ impl fmt::Display for Failure {
             Self::Broken => "upstream closed the connection early",
             Self::Garbage => "upstream's answer is not valid HTTP/1.1",
             Self::Timeout => "upstream did not answer in time",
+            Self::ClientGone => "the client has gone",
             Self::ClientBroke => "the request's body broke off",
             Self::ClientSlow => "the request's body did not arrive in time",
             Self::BodyTooLarge => "the request's body is too large",

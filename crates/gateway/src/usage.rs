@@ -1,10 +1,5 @@
 //! `GET /{product}/.keytoll/usage`: where a key stands. No call, consumes nothing.
 
-use std::rc::Rc;
-use std::sync::Arc;
-
-use http::Response;
-use http::request::Parts;
 use keytoll_domain::key::Environment;
 use keytoll_domain::limits::LimitName;
 use keytoll_domain::period::period_at;
@@ -12,45 +7,48 @@ use keytoll_domain::refusal::Refusal;
 use serde_json::{Value, json};
 
 use crate::admit::{self, Asked};
-use crate::answer::{self, Context, ceil_secs};
+use crate::answer::{self, Answer, Context, ceil_secs};
 use crate::call::Start;
+use crate::client::Client;
 use crate::core::Core;
 use crate::own;
+use crate::request::Request;
 use crate::route::ProductRoute;
-use crate::upstream::body::Body;
 use crate::verify::ratelimits;
 
 pub(crate) fn serve(
-    core: &Rc<Core>,
+    core: &Core,
     start: &Start,
-    parts: &Parts,
-    product: &Arc<ProductRoute>,
-) -> Response<Body> {
+    client: &Client,
+    request: &Request,
+    product: &ProductRoute,
+) -> Answer {
     let context = Context { texts: product.texts, allow: Some("GET, HEAD"), upgrade_url: None };
-    match answer_of(core, start, parts, product) {
-        Ok(response) => response,
+    match answer_of(core, start, client, request, product) {
+        Ok(answer) => answer,
         Err(refusal) => own::refusal_answer(core, start, refusal, &context),
     }
 }
 
 fn answer_of(
-    core: &Rc<Core>,
+    core: &Core,
     start: &Start,
-    parts: &Parts,
+    client: &Client,
+    request: &Request,
     product: &ProductRoute,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Answer, Refusal> {
     let shared = &core.shared;
-    let found = product.key_from.find(&parts.headers, parts.uri.query())?;
+    let found = product.key_from.find(&request.fields, request.query())?;
     let key =
         admit::known_key(&shared.tables.keys, &shared.options.brand, &found.secret, start.at)?;
-    if !own::is_read(&parts.method) {
+    if !request.is_read() {
         return Err(Refusal::MethodNotAllowed);
     }
     let asked = Asked {
         now: start.at,
         product: Some(product),
         found: None,
-        address: Some(shared.client_address(start.peer, &parts.headers)),
+        address: Some(shared.client_address(client, &request.fields)),
         proxied: false,
         units: None,
     };
@@ -79,7 +77,7 @@ fn answer_of(
         "ratelimits": ratelimits(&standings),
         "spend": spend,
     });
-    let mut response = answer::json(start.id, &body);
-    answer::limit_headers(response.headers_mut(), &standings, None, start.at);
-    Ok(response)
+    let mut answer = Answer::json(start.id, &body);
+    answer::limit_fields(&mut answer.head, &standings, None, start.at);
+    Ok(answer)
 }

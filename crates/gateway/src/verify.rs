@@ -1,14 +1,8 @@
 //! Deciding and charging without proxying: the answer to "may this key make this call?" is itself a call.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
-use http::request::Parts;
-use http::{HeaderMap, Response};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use keytoll_domain::catalog::{ErrorTexts, UNITS_PER_CALL_MAX};
 use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
 use keytoll_domain::key::{Environment, KeyHash};
@@ -19,14 +13,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admit::{self, Asked};
-use crate::answer::{self, Context, ceil_secs};
+use crate::answer::{self, Answer, Context, ceil_secs};
 use crate::call::Start;
 use crate::core::{Core, RequestId, Shared};
+use crate::fields::{Fields, Name};
 use crate::journal::Writer;
 use crate::keytable::KeyRecord;
 use crate::own;
+use crate::request::Request;
 use crate::route::{Found, ProductRoute};
-use crate::upstream::body::Body;
+use crate::server::source::Source;
 
 /// Largest body of a question.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -75,22 +71,17 @@ struct Form {
 
 /// `POST /v1/keys/verify`
 pub(crate) async fn serve(
-    core: &Rc<Core>,
+    core: &Core,
     start: &Start,
-    parts: &Parts,
-    body: Incoming,
-) -> Response<Body> {
-    if !may_ask(&core.shared, &parts.headers) {
+    request: &Request,
+    source: &mut dyn Source,
+) -> Answer {
+    if !may_ask(&core.shared, &request.fields) {
         return own::refuse(core, start, Refusal::TokenInvalid);
     }
-    let limited = Limited::new(body, BODY_MAX_BYTES).collect();
-    let body = match tokio::time::timeout(core.shared.options.bounds.idle, limited).await {
-        Err(_) => return own::refuse(core, start, Refusal::RequestTimeout),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return own::refuse(core, start, Refusal::BodyTooLarge);
-        }
-        Ok(Err(_)) => return own::refuse(core, start, Refusal::RequestInvalid),
-        Ok(Ok(body)) => body.to_bytes(),
+    let body = match own::body(core, source, BODY_MAX_BYTES).await {
+        Ok(body) => body,
+        Err(refusal) => return own::refuse(core, start, refusal),
     };
     let form = serde_json::from_slice::<Form>(&body).ok();
     let payable =
@@ -112,20 +103,21 @@ pub(crate) async fn serve(
     if let Some(refusal) = verdict.refusal {
         core.refused(verdict.key.as_ref().map(|key| key.id), now, refusal);
     }
-    answer::json(start.id, &verdict.json(&core.shared))
+    Answer::json(start.id, &verdict.json(&core.shared))
 }
 
 /// A management token that may verify, in its own header or as the bearer.
-pub(crate) fn may_ask(shared: &Shared, headers: &HeaderMap) -> bool {
-    let bearer = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+pub(crate) fn may_ask(shared: &Shared, fields: &Fields) -> bool {
+    let bearer = fields.first(Name::Authorization);
     let bearer = bearer.and_then(|value| value.get(..7).zip(value.get(7..)));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-    is_token(shared, headers) || bearer.is_some_and(|(_, token)| is_verifier(shared, token))
+    is_token(shared, fields) || bearer.is_some_and(|(_, token)| is_verifier(shared, token))
 }
 
 /// The same where `Authorization` belongs to the client.
-pub(crate) fn is_token(shared: &Shared, headers: &HeaderMap) -> bool {
-    headers.get(TOKEN_HEADER).is_some_and(|token| is_verifier(shared, token.as_bytes()))
+pub(crate) fn is_token(shared: &Shared, fields: &Fields) -> bool {
+    let mut tokens = fields.named(TOKEN_HEADER);
+    tokens.next().is_some_and(|token| is_verifier(shared, token))
 }
 
 fn is_verifier(shared: &Shared, token: &[u8]) -> bool {

@@ -3,53 +3,59 @@
 //! Product and token come from Envoy's configuration, as metadata of the call or as context of a route; the client's
 //! own headers are inside the message and are only looked through for the key.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use keytoll_domain::refusal::Refusal;
 
 use super::envoy::{Answer, CheckRequest, Denied, Granted};
 use super::{asking_about, decide, granted_key, grpc, identity, may_ask, product_of};
 use crate::answer::{self, Context};
 use crate::call::Start;
+use crate::client::Client;
 use crate::core::Core;
+use crate::fields::Fields;
 
 /// Names the product in the metadata, for Envoys that serve only one.
 const PRODUCT: &str = "x-keytoll-product";
 
 /// Answers the body of one call. The metadata are the header fields of the call itself, not those of the client.
 #[expect(dead_code, reason = "the listener's HTTP/2 side calls it")]
-pub(crate) fn check(core: &Core, start: &Start, metadata: &HeaderMap, body: &[u8]) -> grpc::Reply {
-    if !may_ask(core, start, metadata) {
+pub(crate) fn check(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    metadata: &Fields,
+    body: &[u8],
+) -> grpc::Reply {
+    if !may_ask(core, client, metadata) {
         return grpc::Reply { status: grpc::Status::Unauthenticated, body: Vec::new() };
     }
-    grpc::check(body, |asked| answer_to_envoy(core, start, metadata, asked))
+    grpc::check(body, |asked| answer_to_envoy(core, start, client, metadata, asked))
 }
 
 fn answer_to_envoy(
     core: &Core,
     start: &Start,
-    metadata: &HeaderMap,
+    client: &Client,
+    metadata: &Fields,
     asked: &CheckRequest<'_>,
 ) -> Result<Answer, grpc::Status> {
-    let configured = metadata.get(PRODUCT).and_then(|id| id.to_str().ok());
+    let configured = metadata.named(PRODUCT).next().and_then(|id| std::str::from_utf8(id).ok());
     let id = asked.product.or(configured).ok_or(grpc::Status::InvalidArgument)?;
-    let product = match product_of(core, start, metadata, id) {
+    let product = match product_of(core, client, metadata, id) {
         Ok(product) => product,
         Err(refusal) => return Ok(denied(core, start, refusal, &Context::default(), &[])),
     };
-    let mut headers = HeaderMap::with_capacity(asked.headers.len());
+    let mut fields = Fields::default();
     for (name, value) in &asked.headers {
-        // What is no header field by our rules can hold no key by them either.
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
+        fields.push(name.as_bytes(), value);
     }
     let asking = asking_about(asked.method, asked.target);
-    let address = asked.source.map(|source| core.shared.client_address(source, &headers));
-    let decision = decide(core, start, &headers, &product, &asking, address);
-    let mut limits = HeaderMap::new();
+    let address = asked.source.map(|source| {
+        core.shared.client_address(&Client::new(&core.shared, source, false), &fields)
+    });
+    let decision = decide(core, start, &fields, &product, &asking, address);
+    let mut limits = Vec::new();
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
-    answer::limit_headers(&mut limits, &decision.verdict.standings, limited, start.at);
+    answer::limit_fields(&mut limits, &decision.verdict.standings, limited, start.at);
     let limits = pairs(&limits);
     if let Some(refusal) = decision.verdict.refusal {
         return Ok(denied(core, start, refusal, &decision.context(core, &product), &limits));
@@ -71,14 +77,21 @@ fn denied(
     limits: &[(String, String)],
 ) -> Answer {
     answer::with_problem(refusal, context, &core.shared.tables, |problem| {
-        let mut headers = pairs(problem.answer(start.id).headers());
+        let mut headers = pairs(after_status(&problem.answer(start.id).head));
         headers.extend_from_slice(limits);
         Answer::Denied(Denied { status: problem.status, headers, body: problem.body(start.id) })
     })
 }
 
-/// Our own headers as texts.
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+/// Our own fields without the status line.
+fn after_status(head: &[u8]) -> &[u8] {
+    let end = head.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    &head[end..]
+}
+
+/// Our own fields as texts.
+fn pairs(fields: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(fields);
+    let pairs = text.split("\r\n").filter_map(|line| line.split_once(": "));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

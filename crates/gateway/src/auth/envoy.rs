@@ -50,7 +50,7 @@ pub(crate) struct Granted {
 pub(crate) struct Denied {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 impl<'m> CheckRequest<'m> {
@@ -200,7 +200,7 @@ impl Denied {
         for header in &self.headers {
             write_header(response, 2, header);
         }
-        response.bytes(3, self.body.as_bytes());
+        response.bytes(3, &self.body);
     }
 }
 

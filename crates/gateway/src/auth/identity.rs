@@ -4,11 +4,11 @@
 //! Every name is always told, with an empty value where there is nothing to say: what is left out would stay as the
 //! client wrote it.
 
-use http::HeaderMap;
 use keytoll_domain::scope::{ALL, ScopeSet};
 
 use crate::compile::Tables;
 use crate::credential::{Found, KeyFrom};
+use crate::fields::Fields;
 use crate::keytable::KeyRecord;
 
 /// Longest value of `X-Keytoll-Scopes`; scopes that do not fit are left out, which can only make a service stricter.
@@ -80,14 +80,14 @@ impl KeyPlaces {
         found: &Found<'_>,
         from: &KeyFrom,
         brand: &str,
-        headers: &HeaderMap,
+        fields: &Fields,
         query: Option<&str>,
     ) -> Self {
         let mut places = Self::default();
-        for (name, value) in headers {
-            let known = places.headers.iter().any(|known| known == name.as_str());
-            if !known && found.hides_field(from, brand, name, value.as_bytes()) {
-                places.headers.push(name.as_str().to_owned());
+        for field in fields.iter() {
+            let name = String::from_utf8_lossy(field.name).to_ascii_lowercase();
+            if !places.headers.contains(&name) && found.hides_field(from, brand, field) {
+                places.headers.push(name);
             }
         }
         for pair in query.into_iter().flat_map(|query| query.split('&')) {

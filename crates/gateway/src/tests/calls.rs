@@ -143,5 +143,5 @@ fn health_metrics_and_unknown_paths() {
     assert_eq!(world.call("GET /", "").code(), "no_such_product");
     world.get("/zoo/animals");
     let text = world.gateway().metrics_text();
-    assert!(text.contains("product=\"zoo\",status=\"200\""), "{text}");
+    assert!(text.contains("product=\"zoo\",operation=\"GET /animals\",status=\"200\""), "{text}");
 }

@@ -559,9 +559,9 @@ impl Upstream {
         Self { addr, seen, connections }
     }
 
-    /// The heads of all requests so far.
+    /// The heads of all requests so far, names of fields in lower case.
     pub(super) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().unwrap().iter().map(|head| with_small_names(head)).collect()
     }
 
     pub(super) fn last(&self) -> String {
@@ -571,6 +571,14 @@ impl Upstream {
     pub(super) fn connections(&self) -> u32 {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+fn with_small_names(head: &str) -> String {
+    let small = |line: &str| match line.split_once(": ") {
+        Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
+        None => line.to_owned(),
+    };
+    head.split("\r\n").map(small).collect::<Vec<_>>().join("\r\n")
 }
 
 fn next_head(client: &mut Client) -> Option<String> {

@@ -3,27 +3,21 @@
 //! Sending and receiving make progress together in the task that asked, so an upstream may answer before it has
 //! read the whole request. [`Exchange::is_complete`] is the only thing that lets a connection back into the pool.
 
-use std::future::Future as _;
-use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::Method;
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::io::AsyncWrite;
-use tokio::time::Instant;
+use tokio::io::AsyncWrite as _;
 
 use super::Failure;
-use super::head::{self, Head};
+use super::head::Head;
 use super::pool::Connection;
+use crate::request::BodyFraming;
+use crate::server::source::{Fill, Source};
 
-/// Bytes asked of the socket at once.
-const READ_BYTES: usize = 16 * 1024;
-/// A first body chunk up to this size leaves in the same write as the head.
-const JOIN_MAX_BYTES: usize = 8 * 1024;
+/// So much of a request is gathered before it is written, as long as more of it is already there. A small body
+/// that came with its head leaves in one write with it, and not at all if it is malformed.
+const OUTPUT_MAX_BYTES: usize = 32 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -33,35 +27,21 @@ pub(crate) struct Limits {
 }
 
 /// The client's body on its way to the upstream.
-struct Upload {
-    body: Incoming,
-    chunked: bool,
-    /// A chunk's data is out and its CRLF is still owed.
-    owes_crlf: bool,
-    joining: Joining,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    Open {
+        chunked: bool,
+    },
+    Done,
+    /// The upstream stopped reading before the end.
+    Failed,
 }
 
-/// What has come of the body is gathered to leave in one write with the head. A small body that turns out to be
-/// malformed then never reaches the upstream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Joining {
-    Gathering,
-    /// The reader of the client's connection was given a turn since the last piece.
-    Yielded,
-    /// The head is on its way; each piece is sent as it comes.
-    Over,
-}
-
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about two directions")]
 pub(crate) struct Exchange {
-    pub connection: Connection,
-    upload: Option<Upload>,
-    /// Data of the chunk that follows `connection.output`.
-    chunk: Bytes,
+    pub connection: Box<Connection>,
+    upload: Upload,
     limits: Limits,
-    armed: bool,
     waits_for_client: bool,
-    failed_upload: bool,
     pub bytes_up: u64,
     /// At least one byte of the request left this process.
     pub sent: bool,
@@ -71,218 +51,174 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// `connection.output` holds the request's head.
-    pub(crate) fn new(
-        connection: Connection,
-        body: Option<(Incoming, bool)>,
-        limits: Limits,
-    ) -> Self {
-        let upload = body.map(|(body, chunked)| Upload {
-            body,
-            chunked,
-            owes_crlf: false,
-            joining: Joining::Gathering,
-        });
+    pub(crate) fn new(connection: Box<Connection>, framing: BodyFraming, limits: Limits) -> Self {
+        let upload = match framing {
+            BodyFraming::None => Upload::Done,
+            BodyFraming::Length(_) => Upload::Open { chunked: false },
+            BodyFraming::Chunked => Upload::Open { chunked: true },
+        };
         Self {
             connection,
             upload,
-            chunk: Bytes::new(),
             limits,
-            armed: false,
             waits_for_client: false,
-            failed_upload: false,
             bytes_up: 0,
             sent: false,
             answered: false,
         }
     }
 
-    /// The whole request is out and nothing unread is left: the answer's end decides the rest.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.upload.is_none()
-            && !self.failed_upload
-            && self.connection.output.is_empty()
-            && self.chunk.is_empty()
-            && self.connection.input.is_empty()
+    pub(crate) fn head(&self) -> &Head {
+        &self.connection.head
     }
 
-    /// The body, if nothing of the request has been used up yet.
-    pub(crate) fn take_unused_body(&mut self) -> Option<(Incoming, bool)> {
-        let unused = !self.sent && self.bytes_up == 0;
-        self.upload.take_if(|_| unused).map(|upload| (upload.body, upload.chunked))
+    /// The whole request is out and nothing unread is left: the answer's end decides the rest.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_sent() && self.connection.input.is_empty()
+    }
+
+    /// The whole request is out.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.upload == Upload::Done && self.connection.output.is_empty()
     }
 
     /// Sends what can be sent and looks for the answer's head.
     pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        method: &Method,
-    ) -> Poll<Result<Head, Failure>> {
-        self.drive_upload(cx)?;
+        source: &mut dyn Source,
+        is_head: bool,
+    ) -> Poll<Result<(), Failure>> {
+        self.drive_upload(cx, source)?;
         loop {
-            if let Some(head) = head::parse(&mut self.connection.input, method)? {
-                return Poll::Ready(Ok(head));
+            let connection = &mut *self.connection;
+            if connection.head.parse(&mut connection.input, is_head)? {
+                return Poll::Ready(Ok(()));
             }
-            match self.poll_read(cx) {
+            match self.poll_read(cx, source) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Failure::Broken)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => return self.poll_timer(cx).map(Err),
+                Poll::Pending if self.upload == Upload::Done && source.poll_gone(cx).is_ready() => {
+                    return Poll::Ready(Err(Failure::ClientGone));
+                }
+                Poll::Pending => return self.poll_timer(cx, source).map(Err),
             }
         }
     }
 
     /// Reads more of the answer's body into the connection's input; 0 = the upstream closed.
-    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
-        self.drive_upload(cx)?;
-        match self.poll_read(cx) {
+    pub(crate) fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Poll<Result<usize, Failure>> {
+        self.drive_upload(cx, source)?;
+        match self.poll_read(cx, source) {
             Poll::Ready(read) => Poll::Ready(read),
-            Poll::Pending => self.poll_timer(cx).map(Err),
+            Poll::Pending => self.poll_timer(cx, source).map(Err),
         }
     }
 
     /// Goes on with the upload while the answer needs no reading.
-    pub(crate) fn drive_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.upload.is_none() && self.connection.output.is_empty() && self.chunk.is_empty() {
-            return Ok(());
-        }
-        match self.poll_upload(cx) {
-            Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
-            // The upstream stopped reading; its answer may still be there.
-            Poll::Ready(Err(Failure::Broken)) => {
-                self.upload = None;
-                self.connection.output.clear();
-                self.chunk.clear();
-                self.failed_upload = true;
-                Ok(())
-            }
-            Poll::Ready(Err(failure)) => Err(failure),
-        }
-    }
-
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        loop {
-            let full = !self.chunk.is_empty() || self.connection.output.len() > JOIN_MAX_BYTES;
-            if let Some(upload) = self.upload.as_mut().filter(|_| full) {
-                upload.joining = Joining::Over;
-            }
-            if self.upload.as_ref().is_none_or(|upload| upload.joining == Joining::Over) {
-                ready!(self.poll_write(cx))?;
-            }
-            let Some(upload) = &mut self.upload else { return Poll::Ready(Ok(())) };
-            match Pin::new(&mut upload.body).poll_frame(cx) {
-                Poll::Pending if upload.joining == Joining::Yielded => {
-                    upload.joining = Joining::Over;
-                    continue;
+    pub(crate) fn drive_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Result<(), Failure> {
+        if self.upload != Upload::Failed && !self.is_sent() {
+            match self.poll_upload(cx, source) {
+                // The upstream stopped reading; its answer may still be there.
+                Poll::Ready(Err(Failure::Broken)) => {
+                    self.upload = Upload::Failed;
+                    self.connection.output.clear();
+                    self.connection.written = 0;
                 }
-                Poll::Pending if upload.joining == Joining::Gathering => {
-                    upload.joining = Joining::Yielded;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Pending => {
-                    self.waits_for_client = true;
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    if upload.joining == Joining::Yielded {
-                        upload.joining = Joining::Gathering;
-                    }
-                    if let Ok(data) = frame.into_data() {
-                        self.queue(&data)?;
-                    }
-                }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::ClientBroke)),
-                Poll::Ready(None) => self.queue_end(),
+                Poll::Ready(Err(failure)) => return Err(failure),
+                Poll::Pending | Poll::Ready(Ok(())) => {}
             }
-            self.waits_for_client = false;
-            self.armed = false;
-        }
-    }
-
-    fn queue(&mut self, data: &Bytes) -> Result<(), Failure> {
-        let Some(upload) = &mut self.upload else { return Ok(()) };
-        if data.is_empty() {
-            return Ok(());
-        }
-        self.bytes_up += data.len() as u64;
-        if self.bytes_up > self.limits.body_max_bytes {
-            return Err(Failure::BodyTooLarge);
-        }
-        let output = &mut self.connection.output;
-        if upload.chunked {
-            if upload.owes_crlf {
-                output.extend_from_slice(b"\r\n");
-            }
-            upload.owes_crlf = true;
-            write_size(output, data.len());
-        }
-        if data.len() <= JOIN_MAX_BYTES {
-            output.extend_from_slice(data);
-        } else {
-            self.chunk = data.clone();
         }
         Ok(())
     }
 
-    fn queue_end(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        if upload.chunked {
-            let end: &[u8] = if upload.owes_crlf { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };
-            self.connection.output.extend_from_slice(end);
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            self.waits_for_client = false;
+            while let Upload::Open { chunked } = self.upload
+                && self.connection.output.len() < OUTPUT_MAX_BYTES
+                && !self.waits_for_client
+            {
+                match source.poll_fill(cx, &mut self.connection.output, chunked) {
+                    Poll::Pending => self.waits_for_client = true,
+                    Poll::Ready(filled) => self.take(filled?, chunked)?,
+                }
+            }
+            if self.connection.output.is_empty() {
+                return if self.waits_for_client { Poll::Pending } else { Poll::Ready(Ok(())) };
+            }
+            ready!(self.poll_write(cx))?;
+            let wait =
+                if self.upload == Upload::Done { self.limits.first_byte } else { self.limits.idle };
+            source.deadline().set(wait);
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while !self.connection.output.is_empty() || !self.chunk.is_empty() {
-            let connection = &mut self.connection;
-            let parts = [IoSlice::new(&connection.output), IoSlice::new(&self.chunk)];
-            let stream = Pin::new(&mut connection.stream);
-            let written = match ready!(stream.poll_write_vectored(cx, &parts)) {
-                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken)),
-                Ok(written) => written,
-            };
-            self.sent = true;
-            self.armed = false;
-            let head = written.min(connection.output.len());
-            connection.output.advance(head);
-            self.chunk.advance(written - head);
+    fn take(&mut self, filled: Fill, chunked: bool) -> Result<(), Failure> {
+        match filled {
+            Fill::Data(count) => self.bytes_up += count as u64,
+            Fill::End => {
+                self.upload = Upload::Done;
+                if chunked {
+                    self.connection.output.extend_from_slice(b"0\r\n\r\n");
+                }
+            }
         }
+        if self.bytes_up > self.limits.body_max_bytes {
+            return Err(Failure::BodyTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Writes all of the output.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let connection = &mut *self.connection;
+        while connection.written < connection.output.len() {
+            let rest = &connection.output[connection.written..];
+            let stream = Pin::new(&mut connection.stream);
+            match ready!(stream.poll_write(cx, rest)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken)),
+                Ok(written) => connection.written += written,
+            }
+            self.sent = true;
+        }
+        // Encryption may hold bytes back.
+        if ready!(Pin::new(&mut connection.stream).poll_flush(cx)).is_err() {
+            return Poll::Ready(Err(Failure::Broken));
+        }
+        connection.output.clear();
+        connection.written = 0;
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
-        let connection = &mut self.connection;
-        connection.input.reserve(READ_BYTES);
-        loop {
-            match connection.stream.try_read_buf(&mut connection.input) {
-                Ok(read) => {
-                    self.armed = false;
-                    self.answered |= read > 0;
-                    return Poll::Ready(Ok(read));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(Err(Failure::Broken)),
-            }
-            if ready!(connection.stream.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(Err(Failure::Broken));
-            }
-        }
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Poll<Result<usize, Failure>> {
+        let connection = &mut *self.connection;
+        let read = connection.input.poll_fill(&mut connection.stream, cx, self.answered);
+        let Ok(read) = ready!(read) else { return Poll::Ready(Err(Failure::Broken)) };
+        self.answered |= read > 0;
+        source.deadline().set(self.limits.idle);
+        Poll::Ready(Ok(read))
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        if !self.armed {
-            self.armed = true;
-            let uploading = self.upload.is_some();
-            let wait =
-                if self.answered || uploading { self.limits.idle } else { self.limits.first_byte };
-            self.connection.timer.as_mut().reset(Instant::now() + wait);
-        }
-        ready!(self.connection.timer.as_mut().poll(cx));
+    fn poll_timer(&mut self, cx: &mut Context<'_>, source: &mut dyn Source) -> Poll<Failure> {
+        ready!(source.deadline().poll(cx));
         Poll::Ready(if self.waits_for_client { Failure::ClientSlow } else { Failure::Timeout })
     }
-}
-
-fn write_size(output: &mut BytesMut, size: usize) {
-    use std::fmt::Write as _;
-    write!(output, "{size:x}\r\n").expect("writing to memory cannot fail");
 }

@@ -2,30 +2,30 @@
 
 use std::future::poll_fn;
 
-use http::Method;
-use hyper::body::Incoming;
-
 use super::Failure;
 use super::exchange::{Exchange, Limits};
-use super::head::Head;
 use super::pool::{Pool, connect};
 use crate::options::Bounds;
-use crate::request::{BodyFraming, Outgoing};
+use crate::outgoing::Outgoing;
+use crate::request::BodyFraming;
+use crate::server::source::Source;
 
-/// Leaves the exchange in `slot`, where the caller sees what was sent even if this future is dropped.
+/// Leaves the exchange in `slot`, where the caller finds the answer's head, and sees what was sent even if this
+/// future is dropped.
 ///
 /// A request is sent again only on a fresh connection, after a reused idle one ended before any byte of an answer,
 /// if it has no body and a method that may be repeated, or if nothing of it was sent.
 pub(crate) async fn forward(
     pool: &Pool,
     outgoing: &Outgoing<'_>,
-    body: Option<Incoming>,
+    source: &mut dyn Source,
     bounds: &Bounds,
     slot: &mut Option<Exchange>,
-) -> Result<Head, Failure> {
-    let method = &outgoing.parts.method;
-    let replayable = body.is_none() && is_idempotent(method);
-    let mut body = body.map(|body| (body, outgoing.framing == BodyFraming::Chunked));
+) -> Result<(), Failure> {
+    let method = outgoing.request.method();
+    let is_head = outgoing.request.is_head();
+    let framing = source.framing();
+    let replayable = framing == BodyFraming::None && is_idempotent(method);
     let limits = Limits {
         first_byte: bounds.first_byte,
         idle: bounds.idle,
@@ -40,14 +40,15 @@ pub(crate) async fn forward(
         };
         let reused = connection.reused;
         outgoing.write(&mut connection.output);
-        let mut exchange = Exchange::new(connection, body.take(), limits);
+        let mut exchange = Exchange::new(connection, framing, limits);
         exchange.sent = sent;
         let exchange = slot.insert(exchange);
-        match poll_fn(|cx| exchange.poll_head(cx, method)).await {
+        source.deadline().set(bounds.first_byte);
+        match poll_fn(|cx| exchange.poll_head(cx, source, is_head)).await {
             Err(Failure::Broken) if reused && !exchange.answered => {
-                sent = exchange.sent;
-                body = exchange.take_unused_body();
-                if !replayable && body.is_none() {
+                let untouched = !exchange.sent && exchange.bytes_up == 0;
+                sent |= exchange.sent;
+                if !replayable && !untouched {
                     return Err(Failure::Broken);
                 }
             }
@@ -56,6 +57,6 @@ pub(crate) async fn forward(
     }
 }
 
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
 }

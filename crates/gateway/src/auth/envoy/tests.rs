@@ -139,7 +139,7 @@ fn answers_are_written() {
     assert_eq!((inside(header, 1), inside(header, 2)), (&b"x-keytoll-plan"[..], &b"open"[..]));
 
     let headers = vec![pair("retry-after", "3")];
-    let denied = Answer::Denied(Denied { status: 429, headers, body: "{}".to_owned() });
+    let denied = Answer::Denied(Denied { status: 429, headers, body: b"{}".to_vec() });
     let bytes = denied.write();
     assert_eq!(numbers(&bytes), [1, 2]);
     assert_eq!(inside(&bytes, 1), [0x08, 7]);

@@ -1,8 +1,8 @@
-use http::{HeaderMap, HeaderValue};
 use keytoll_domain::catalog::{KeySource, ProductSettings};
 
 use super::{KeyPlaces, join};
 use crate::credential::KeyFrom;
+use crate::fields::Fields;
 
 #[test]
 fn scopes_that_do_not_fit_are_left_out_whole() {
@@ -14,12 +14,12 @@ fn scopes_that_do_not_fit_are_left_out_whole() {
 fn places(sources: &[KeySource], headers: &[(&'static str, &str)], query: &str) -> KeyPlaces {
     let settings = ProductSettings { key_from: sources.to_vec(), ..ProductSettings::default() };
     let from = KeyFrom::of(&settings);
-    let mut map = HeaderMap::new();
+    let mut fields = Fields::default();
     for (name, value) in headers {
-        map.append(*name, HeaderValue::from_str(value).expect("a header value"));
+        fields.push(name.as_bytes(), value.as_bytes());
     }
-    let found = from.find(&map, Some(query)).expect("the request has a key");
-    KeyPlaces::of(&found, &from, "sk", &map, Some(query))
+    let found = from.find(&fields, Some(query)).expect("the request has a key");
+    KeyPlaces::of(&found, &from, "sk", &fields, Some(query))
 }
 
 #[test]

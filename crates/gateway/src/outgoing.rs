@@ -1,0 +1,131 @@
+//! What of a request goes upstream: the client's fields in their order, without those of this connection, the key,
+//! and what a client could forge; then ours.
+
+use std::borrow::Cow;
+
+use crate::answer::put_number;
+use crate::client::Client;
+use crate::core::RequestId;
+use crate::credential::{Found, KeyFrom};
+use crate::fields::{Field, Name};
+use crate::identity::Identity;
+use crate::request::{BodyFraming, Request};
+use crate::upstream::Upstream;
+
+/// Everything that decides what the upstream sees.
+pub(crate) struct Outgoing<'r> {
+    pub request: &'r Request,
+    pub client: &'r Client,
+    pub upstream: &'r Upstream,
+    /// The path below the product, still as it was written.
+    pub rest: &'r str,
+    pub query: Option<Cow<'r, str>>,
+    pub key: Option<(&'r Found<'r>, &'r KeyFrom, &'r str)>,
+    /// Who calls, for products that tell their upstream.
+    pub identity: Option<Identity<'r>>,
+    pub id: RequestId,
+    pub framing: BodyFraming,
+}
+
+impl Outgoing<'_> {
+    /// Writes the head. `Host` is the upstream's own name; the client's is in `X-Forwarded-Host`.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let (request, upstream) = (self.request, self.upstream);
+        put(out, &[request.method().as_bytes(), b" ", upstream.prefix.as_bytes()]);
+        put(out, &[self.rest.as_bytes()]);
+        if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {
+            put(out, &[b"?", query.as_bytes()]);
+        }
+        put(out, &[b" HTTP/1.1\r\nhost: ", upstream.authority.as_bytes(), b"\r\n"]);
+        let named = request.fields.has(Name::Connection);
+        for field in request.fields.iter() {
+            if !self.is_held_back(field) && !(named && self.is_of_connection(field)) {
+                put(out, &[field.name, b": ", field.value, b"\r\n"]);
+            }
+        }
+        self.write_forwarding(out);
+        if let Some(identity) = &self.identity {
+            identity.write(out);
+        }
+        match self.framing {
+            BodyFraming::None if may_have_body(request.method()) => {
+                put(out, &[b"content-length: 0\r\n"]);
+            }
+            BodyFraming::None => {}
+            BodyFraming::Length(length) => {
+                put(out, &[b"content-length: "]);
+                put_number(out, length);
+                put(out, &[b"\r\n"]);
+            }
+            BodyFraming::Chunked => put(out, &[b"transfer-encoding: chunked\r\n"]),
+        }
+        put(out, &[b"\r\n"]);
+    }
+
+    fn is_of_connection(&self, field: Field<'_>) -> bool {
+        let mut named = self.request.fields.of_connection();
+        named.any(|name| {
+            let usual =
+                name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+            !usual && name.eq_ignore_ascii_case(field.name)
+        })
+    }
+
+    /// Servers that hand fields on as variables read an underscore as a dash, so that both are held back.
+    fn is_held_back(&self, field: Field<'_>) -> bool {
+        if self.is_held_back_as(field.id, field) {
+            return true;
+        }
+        if !field.name.contains(&b'_') {
+            return false;
+        }
+        let dashed: Vec<u8> =
+            field.name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
+        let field = Field { id: Name::of(&dashed), name: &dashed, value: field.value };
+        self.is_held_back_as(field.id, field)
+    }
+
+    /// Fields of this connection, those that we write, those that a client could forge, and the key's.
+    fn is_held_back_as(&self, id: Name, field: Field<'_>) -> bool {
+        let ours = match id {
+            Name::Host
+            | Name::ContentLength
+            | Name::Expect
+            | Name::RequestId
+            | Name::ForwardedFor
+            | Name::ForwardedHost
+            | Name::ForwardedProto
+            | Name::ForwardedOther
+            | Name::Keytoll => true,
+            Name::Forwarded | Name::RealIp => !self.client.trusted,
+            _ => id.is_hop_by_hop(),
+        };
+        ours || self.key.is_some_and(|(found, from, brand)| found.hides_field(from, brand, field))
+    }
+
+    fn write_forwarding(&self, out: &mut Vec<u8>) {
+        let (fields, client) = (&self.request.fields, self.client);
+        put(out, &[b"x-forwarded-for: "]);
+        if client.trusted {
+            for value in fields.all(Name::ForwardedFor) {
+                put(out, &[value, b", "]);
+            }
+        }
+        let known = |name| fields.first(name).filter(|_| client.trusted);
+        let scheme: &[u8] = if client.secure { b"https" } else { b"http" };
+        let proto = known(Name::ForwardedProto).unwrap_or(scheme);
+        put(out, &[client.text.as_bytes(), b"\r\nx-forwarded-proto: ", proto, b"\r\n"]);
+        let host = known(Name::ForwardedHost).unwrap_or(self.request.host());
+        put(out, &[b"x-forwarded-host: ", host, b"\r\nx-request-id: ", &self.id.text(), b"\r\n"]);
+    }
+}
+
+fn may_have_body(method: &str) -> bool {
+    matches!(method, "POST" | "PUT" | "PATCH")
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}

@@ -1,0 +1,159 @@
+//! An upstream's answer body as it streams through: what of it is at hand, and when it ends.
+
+use std::task::{Context, Poll, ready};
+
+use super::Failure;
+use super::exchange::Exchange;
+use super::head::Framing;
+use crate::call::Finish;
+use crate::chunked::{Chunked, Malformed, Step};
+use crate::server::source::Source;
+
+/// The rest of an answer. Dropping it early closes the upstream's connection.
+pub(crate) struct Relay {
+    exchange: Option<Exchange>,
+    state: State,
+    keep_alive: bool,
+    finish: Finish,
+}
+
+enum State {
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    Done,
+}
+
+impl Relay {
+    /// Takes over an exchange whose head has been read.
+    pub(crate) fn of(exchange: Exchange, finish: Finish) -> Self {
+        let keep_alive = exchange.head().keep_alive;
+        let state = match exchange.head().framing {
+            Framing::None => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::Size),
+            Framing::UntilClose => State::UntilClose,
+        };
+        let mut relay = Self { exchange: Some(exchange), state, keep_alive, finish };
+        // A request that is still being sent is given up when its answer has no body to wait for.
+        if matches!(relay.state, State::Done) {
+            relay.end();
+        }
+        relay
+    }
+
+    /// How the client learns of the end: the length, if it is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self.state {
+            State::Length(length) => Some(length),
+            State::Done => Some(0),
+            State::Chunked(_) | State::UntilClose => None,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The request's body is not yet all with the upstream.
+    pub(crate) fn is_uploading(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.is_sent())
+    }
+
+    /// How many bytes of the body are at hand, without asking the upstream for more.
+    pub(crate) fn ready(&mut self) -> Result<usize, Failure> {
+        let Some(exchange) = &mut self.exchange else { return Ok(0) };
+        let input = &mut exchange.connection.input;
+        let here = match &mut self.state {
+            State::Done => 0,
+            State::UntilClose => input.len(),
+            State::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(input.len()),
+            State::Chunked(chunked) => match chunked.step(input) {
+                Ok(Step::Data(here)) => here,
+                Ok(Step::More) => 0,
+                Ok(Step::Done) => {
+                    self.end();
+                    0
+                }
+                Err(Malformed) => return Err(self.fail(Failure::Garbage)),
+            },
+        };
+        Ok(here)
+    }
+
+    /// The first bytes at hand; `count` is at most what [`Self::ready`] said.
+    pub(crate) fn bytes(&self, count: usize) -> &[u8] {
+        self.exchange.as_ref().map_or(&[], |exchange| &exchange.connection.input.data()[..count])
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.connection.input.consume(count);
+        self.finish.bytes_out += count as u64;
+        match &mut self.state {
+            State::Length(left) => {
+                *left -= count as u64;
+                if *left == 0 {
+                    self.end();
+                }
+            }
+            State::Chunked(chunked) => chunked.taken(count),
+            State::UntilClose | State::Done => {}
+        }
+    }
+
+    /// Waits for more of the body, or for its end.
+    pub(crate) fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(exchange) = &mut self.exchange else { return Poll::Ready(Ok(())) };
+        match ready!(exchange.poll_more(cx, source)) {
+            Ok(0) if matches!(self.state, State::UntilClose) => self.end(),
+            Ok(0) => return Poll::Ready(Err(self.fail(Failure::Broken))),
+            Ok(_) => {}
+            Err(failure) => return Poll::Ready(Err(self.fail(failure))),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with the upload while the client takes what it has been given.
+    pub(crate) fn drive_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Result<(), Failure> {
+        let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        exchange.drive_upload(cx, source)
+    }
+
+    /// The client did not get all of it.
+    pub(crate) fn abort(&mut self) {
+        self.finish.aborted = true;
+    }
+
+    fn end(&mut self) {
+        self.state = State::Done;
+        if let Some(exchange) = self.exchange.take() {
+            self.finish.bytes_in = exchange.bytes_up;
+            self.finish.complete(exchange, self.keep_alive);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.state = State::Done;
+        if let Some(exchange) = self.exchange.take() {
+            self.finish.bytes_in = exchange.bytes_up;
+        }
+        failure
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.exchange {
+            self.finish.bytes_in = exchange.bytes_up;
+        }
+    }
+}
