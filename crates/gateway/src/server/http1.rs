@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use keytoll_domain::refusal::Refusal;
-use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use tokio::io::AsyncWrite as _;
 
 use super::body::Inbound;
 use super::source::{Fill, Source};
@@ -120,7 +120,20 @@ impl Http1 {
         }
         if !self.inbound.has_ended() || !self.inbound.input.is_empty() {
             self.linger().await;
+        } else if self.client.secure {
+            self.close().await;
         }
+    }
+
+    /// Says that nothing more will come; whether that could be said in time.
+    async fn close(&mut self) -> bool {
+        let inbound = &mut self.inbound;
+        inbound.deadline.set(LINGER);
+        poll_fn(|cx| match Pin::new(&mut inbound.stream).poll_shutdown(cx) {
+            Poll::Ready(closed) => Poll::Ready(closed.is_ok()),
+            Poll::Pending => inbound.deadline.poll(cx).map(|()| false),
+        })
+        .await
     }
 
     /// Waits for a whole head.
@@ -385,10 +398,10 @@ impl Http1 {
     /// Ends the connection so that the client can read its last answer: unread bytes in our socket would make the
     /// system throw that answer away.
     async fn linger(&mut self) {
-        let inbound = &mut self.inbound;
-        if inbound.stream.shutdown().await.is_err() {
+        if !self.close().await {
             return;
         }
+        let inbound = &mut self.inbound;
         inbound.deadline.set(LINGER);
         let mut read = 0;
         poll_fn(|cx| {
