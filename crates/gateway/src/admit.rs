@@ -92,15 +92,15 @@ pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Re
     let units = asked.units.unwrap_or(units);
     let terms = key.terms(&key.subscription.state.load());
     let subscription = key.subscription_cell();
-    let admitted =
-        cells::admit(None, subscription, &key.cell, &terms, u64::from(units), asked.now)?;
+    let cell = key.cell(&terms.key);
+    let admitted = cells::admit(None, subscription, &cell, &terms, u64::from(units), asked.now)?;
     Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted })
 }
 
 /// Where all limits of a key stand. Consumes nothing.
 pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
     let terms = key.terms(&key.subscription.state.load());
-    cells::standings(None, key.subscription_cell(), &key.cell, &terms, now)
+    cells::standings(None, key.subscription_cell(), &key.cell(&terms.key), &terms, now)
 }
 
 impl Grant {
@@ -143,6 +143,6 @@ impl Grant {
 
     /// Gives the call's place among the key's running ones back, once, at its end.
     pub(crate) fn release(&mut self) {
-        self.admitted.release(&self.key.cell);
+        self.admitted.release(&self.key.known_cell());
     }
 }

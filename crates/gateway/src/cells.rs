@@ -62,6 +62,10 @@ impl SpendCap {
 }
 
 impl LazyCell {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slot> {
         // A panic while counting leaves the counters as they are, which is still a valid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -14,9 +14,8 @@ use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
 use keytoll_domain::subscription::{Overrides, Subscription};
 use keytoll_domain::user::{Token, TokenRole};
 
-use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
-use crate::keytable::{KeyRecord, KeyTable, LimitTerms, PlanRecord, SubscriptionState};
+use crate::keytable::{KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState};
 use crate::route::{OperationRoute, Place, ProductRoute, Routes};
 use crate::spend::Spend;
 use crate::upstream::Upstream;
@@ -164,7 +163,11 @@ impl Compiler {
             own: own.map(|terms| Box::new(LimitTerms::new(&terms))),
             spend: spend.map(Box::new),
         };
-        self.tables.keys.subscription(subscription.id).state.store(Arc::new(state));
+        self.tables
+            .keys
+            .subscription(subscription.id, subscription.partner)
+            .state
+            .store(Arc::new(state));
     }
 
     /// A revoked key goes at once: this node's clock may be behind the one that revoked it.
@@ -173,24 +176,19 @@ impl Compiler {
             self.tables.keys.remove(key.id);
             return;
         }
-        let known = self.tables.keys.find_id(key.id);
         let products = key.products.as_ref();
         let products = products.map(|ids| ids.iter().map(|id| self.product_index(id)).collect());
-        let record = KeyRecord {
+        let terms = KeyTerms {
             id: key.id,
-            partner: key.partner,
-            subscription: self.tables.keys.subscription(key.subscription),
+            subscription: self.tables.keys.subscription(key.subscription, key.partner),
             environment: key.environment,
             disabled: key.disabled_at.is_some(),
             scopes: self.scope_set(&key.scopes),
-            products: products.map(Box::new),
             limit_per_minute: key.rate_limit_per_minute,
-            windows: (!key.windows.is_empty()).then(|| Box::new(key.windows)),
-            allowed_ips: key.allowed_ips.into(),
             expires_at: key.expires_at,
-            cell: known.map_or_else(|| Arc::new(LazyCell::default()), |known| known.cell.clone()),
+            rare: Rare { products, allowed_ips: key.allowed_ips.into(), windows: key.windows },
         };
-        self.tables.keys.put(key.hash, record);
+        self.tables.keys.put(key.hash, terms);
     }
 
     fn token(&mut self, token: &Token) {

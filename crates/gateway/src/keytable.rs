@@ -3,10 +3,13 @@
 //! Readers never wait for the one writer, the feed task. A record is replaced whole; what is counted lives in
 //! cells that the old and the new record share.
 
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+mod index;
 
-use arc_swap::ArcSwap;
+use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use ipnet::IpNet;
 use keytoll_domain::catalog::WindowLimits;
 use keytoll_domain::decide::KeyFacts;
@@ -18,63 +21,75 @@ use keytoll_domain::scope::ScopeSet;
 use keytoll_domain::subscription::{self, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 
+use self::index::Index;
 use crate::bits::BitSet;
 use crate::cells::{LazyCell, Terms};
 use crate::spend::Spend;
 
-/// A digest is random already: its first bytes are its hash.
-#[derive(Default)]
-pub(crate) struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
-}
-
-type ByDigest<V> = papaya::HashMap<KeyHash, V, BuildHasherDefault<DigestHasher>>;
+/// "Never expires", in a record.
+const NEVER: Timestamp = Timestamp(i64::MAX);
 
 /// What requests look up. Shared by all cores.
 #[derive(Default)]
 pub(crate) struct KeyTable {
-    keys: ByDigest<Arc<KeyRecord>>,
-    digests: papaya::HashMap<KeyId, KeyHash>,
+    by_digest: Index<KeyRecord>,
+    by_id: Index<KeyRecord>,
+    /// Held by whoever changes the two indexes.
+    writing: Mutex<()>,
     subscriptions: papaya::HashMap<SubscriptionId, Arc<SubscriptionRecord>>,
     /// Digests of the tokens that may ask for verification.
-    verifiers: ByDigest<()>,
+    verifiers: papaya::HashMap<KeyHash, ()>,
 }
 
-/// One key as the request path needs it.
+/// One key as the request path needs it. A million of them are in memory: what few keys have is in [`Rare`].
 pub(crate) struct KeyRecord {
     pub id: KeyId,
-    pub partner: PartnerId,
     pub subscription: Arc<SubscriptionRecord>,
     pub environment: Environment,
-    pub disabled: bool,
     pub scopes: Arc<ScopeSet>,
-    /// Indexes of the products it is for; absent = all of the plan.
-    pub products: Option<Box<BitSet>>,
-    pub limit_per_minute: Option<u64>,
-    /// Windows of its own beside the minute; few keys have any.
-    pub windows: Option<Box<KeyWindows>>,
-    pub allowed_ips: Box<[IpNet]>,
-    pub expires_at: Option<Timestamp>,
-    pub cell: Arc<LazyCell>,
+    disabled: bool,
+    digest: KeyHash,
+    limit_per_minute: Option<NonZeroU32>,
+    expires_at: Timestamp,
+    rare: Option<Box<Rare>>,
+    /// Made at first use; a record that takes another's place shares it.
+    cell: ArcSwapOption<LazyCell>,
 }
+
+/// What is said of a key when its record is made.
+pub(crate) struct KeyTerms {
+    pub id: KeyId,
+    pub subscription: Arc<SubscriptionRecord>,
+    pub environment: Environment,
+    pub scopes: Arc<ScopeSet>,
+    pub disabled: bool,
+    pub limit_per_minute: Option<u64>,
+    pub expires_at: Option<Timestamp>,
+    pub rare: Rare,
+}
+
+/// What few keys have.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Rare {
+    /// Indexes of the products it is for; absent = all of the plan.
+    pub products: Option<BitSet>,
+    pub allowed_ips: Box<[IpNet]>,
+    pub windows: KeyWindows,
+}
+
+/// A key's counters; those of a key without limits of its own are never counted in.
+pub(crate) struct CellRef(Guard<Option<Arc<LazyCell>>>);
+
+static NO_CELL: LazyCell = LazyCell::new();
 
 pub(crate) struct SubscriptionRecord {
     pub id: SubscriptionId,
+    pub partner: PartnerId,
     pub state: ArcSwap<SubscriptionState>,
     live: LazyCell,
     test: LazyCell,
+    /// Counters of its keys, so that idle ones are found without a walk over all keys.
+    key_cells: Mutex<Vec<Arc<LazyCell>>>,
 }
 
 pub(crate) struct SubscriptionState {
@@ -107,37 +122,77 @@ pub(crate) struct PlanRecord {
 
 impl KeyTable {
     pub(crate) fn find(&self, digest: &KeyHash) -> Option<Arc<KeyRecord>> {
-        self.keys.pin().get(digest).cloned()
+        self.by_digest.find(digest_hash(digest), |record| record.digest == *digest)
     }
 
     pub(crate) fn find_id(&self, id: KeyId) -> Option<Arc<KeyRecord>> {
-        let digest = self.digests.pin().get(&id).copied()?;
-        self.find(&digest)
+        self.by_id.find(id_hash(id), |record| record.id == id)
     }
 
-    pub(crate) fn put(&self, digest: KeyHash, record: KeyRecord) {
-        let id = record.id;
-        self.keys.pin().insert(digest, Arc::new(record));
-        let digests = self.digests.pin();
-        let old = digests.insert(id, digest).copied();
-        if let Some(old) = old.filter(|old| *old != digest) {
-            self.keys.pin().remove(&old);
+    /// Takes a key in, or its new terms and digest. What it has counted stays.
+    pub(crate) fn put(&self, digest: KeyHash, terms: KeyTerms) {
+        let _one = self.lock();
+        let old = self.find_id(terms.id);
+        // Calls that hold the old record count in the same cell, even if they are the first.
+        let cell = old.as_ref().map(|old| old.made_cell());
+        self.replace(old.as_ref(), KeyRecord::new(digest, terms, cell));
+    }
+
+    /// Lets a key be found by another digest from now on; `None` when there is no such key any more.
+    pub(crate) fn rehash(&self, id: KeyId, digest: KeyHash) -> Option<Arc<KeyRecord>> {
+        let _one = self.lock();
+        let old = self.find_id(id)?;
+        Some(self.replace(Some(&old), old.with_digest(digest)))
+    }
+
+    fn replace(&self, old: Option<&Arc<KeyRecord>>, record: KeyRecord) -> Arc<KeyRecord> {
+        let (id, digest) = (record.id, record.digest);
+        let record = Arc::new(record);
+        let hash_of = |record: &KeyRecord| digest_hash(&record.digest);
+        let same = |record: &KeyRecord| record.digest == digest;
+        self.by_digest.put(digest_hash(&digest), record.clone(), same, hash_of);
+        let hash_of = |record: &KeyRecord| id_hash(record.id);
+        self.by_id.put(id_hash(id), record.clone(), |record| record.id == id, hash_of);
+        if let Some(old) = old.filter(|old| old.digest != digest) {
+            self.drop_digest(old);
         }
+        record
     }
 
     pub(crate) fn remove(&self, id: KeyId) {
-        if let Some(digest) = self.digests.pin().remove(&id).copied() {
-            self.keys.pin().remove(&digest);
+        let _one = self.lock();
+        if let Some(old) = self.find_id(id) {
+            self.drop_digest(&old);
+            self.by_id.remove(id_hash(id), |record| record.id == id);
         }
     }
 
+    fn drop_digest(&self, old: &KeyRecord) {
+        let same = |record: &KeyRecord| record.digest == old.digest && record.id == old.id;
+        self.by_digest.remove(digest_hash(&old.digest), same);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for so many keys at once, before the first.
+    pub(crate) fn reserve(&self, keys: usize) {
+        self.by_digest.reserve(keys);
+        self.by_id.reserve(keys);
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.by_id.len()
     }
 
     /// The record of a subscription; one that is not known yet is made and refuses every call.
-    pub(crate) fn subscription(&self, id: SubscriptionId) -> Arc<SubscriptionRecord> {
-        let new = || Arc::new(SubscriptionRecord::unknown(id));
+    pub(crate) fn subscription(
+        &self,
+        id: SubscriptionId,
+        partner: PartnerId,
+    ) -> Arc<SubscriptionRecord> {
+        let new = || Arc::new(SubscriptionRecord::unknown(id, partner));
         self.subscriptions.pin().get_or_insert_with(id, new).clone()
     }
 
@@ -160,31 +215,118 @@ impl KeyTable {
 
     /// Frees the counters of keys and subscriptions that have been quiet for long.
     pub(crate) fn drop_idle_cells(&self, now: Timestamp) {
-        for record in self.keys.pin().values() {
-            record.cell.drop_idle(now);
-        }
         for subscription in self.subscriptions.pin().values() {
             subscription.live.drop_idle(now);
             subscription.test.drop_idle(now);
+            // A cell that no record has any more is forgotten.
+            let mut cells = subscription.key_cells();
+            cells.retain(|cell| Arc::strong_count(cell) > 1);
+            for cell in &*cells {
+                cell.drop_idle(now);
+            }
         }
     }
 }
 
+/// A digest is random already: its first bytes are its hash.
+fn digest_hash(digest: &KeyHash) -> u64 {
+    digest.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+}
+
+/// The end of an id is random; multiplying spreads it where it is not.
+fn id_hash(id: KeyId) -> u64 {
+    let bytes = id.to_bytes();
+    let last = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+    let mixed = last.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed ^ mixed >> 32
+}
+
 impl KeyRecord {
+    fn new(digest: KeyHash, terms: KeyTerms, cell: Option<Arc<LazyCell>>) -> Self {
+        let rare = (terms.rare != Rare::default()).then(|| Box::new(terms.rare));
+        // The most a key may have is far below what this holds.
+        let narrow = |limit: u64| NonZeroU32::new(u32::try_from(limit).unwrap_or(u32::MAX).max(1));
+        Self {
+            id: terms.id,
+            subscription: terms.subscription,
+            environment: terms.environment,
+            scopes: terms.scopes,
+            disabled: terms.disabled,
+            digest,
+            limit_per_minute: terms.limit_per_minute.and_then(narrow),
+            expires_at: terms.expires_at.unwrap_or(NEVER),
+            rare,
+            cell: ArcSwapOption::new(cell),
+        }
+    }
+
+    fn with_digest(&self, digest: KeyHash) -> Self {
+        Self {
+            id: self.id,
+            subscription: self.subscription.clone(),
+            environment: self.environment,
+            scopes: self.scopes.clone(),
+            disabled: self.disabled,
+            digest,
+            limit_per_minute: self.limit_per_minute,
+            expires_at: self.expires_at,
+            rare: self.rare.clone(),
+            cell: ArcSwapOption::new(Some(self.made_cell())),
+        }
+    }
+
+    pub(crate) fn partner(&self) -> PartnerId {
+        self.subscription.partner
+    }
+
+    fn limit_per_minute(&self) -> Option<u64> {
+        self.limit_per_minute.map(|limit| limit.get().into())
+    }
+
+    /// The key's own counters, made now if this policy limits anything.
+    pub(crate) fn cell(&self, policy: &CellPolicy) -> CellRef {
+        if policy.is_unlimited() {
+            return CellRef(Guard::from_inner(None));
+        }
+        let cell = self.cell.load();
+        if cell.is_some() {
+            return CellRef(cell);
+        }
+        CellRef(Guard::from_inner(Some(self.made_cell())))
+    }
+
+    /// The key's own counters if there are any yet.
+    pub(crate) fn known_cell(&self) -> CellRef {
+        CellRef(self.cell.load())
+    }
+
+    /// The cell; made now unless it was before, or somebody is quicker.
+    fn made_cell(&self) -> Arc<LazyCell> {
+        let new = Arc::new(LazyCell::default());
+        let before = self.cell.compare_and_swap(&None::<Arc<LazyCell>>, Some(new.clone()));
+        match Guard::into_inner(before) {
+            Some(theirs) => theirs,
+            None => {
+                self.subscription.key_cells().push(new.clone());
+                new
+            }
+        }
+    }
+
     pub(crate) fn facts<'r>(&'r self, state: &SubscriptionState, now: Timestamp) -> KeyFacts<'r> {
         let ended = state.ended_at.is_some_and(|end| end <= now);
         KeyFacts {
             dead: self.disabled,
-            expires_at: self.expires_at,
+            expires_at: (self.expires_at != NEVER).then_some(self.expires_at),
             subscription: if ended { SubscriptionStatus::Cancelled } else { state.status },
-            allowed_ips: &self.allowed_ips,
+            allowed_ips: self.rare.as_ref().map_or(&[], |rare| &rare.allowed_ips),
             scopes: &self.scopes,
         }
     }
 
     pub(crate) fn has_product(&self, state: &SubscriptionState, product: u32) -> bool {
         state.plan.products.has(product)
-            && self.products.as_ref().is_none_or(|own| own.has(product))
+            && self.rare.as_ref().is_none_or(|rare| rare.for_product(product))
     }
 
     pub(crate) fn terms(&self, state: &SubscriptionState) -> Terms {
@@ -199,9 +341,9 @@ impl KeyRecord {
 
     /// What the key's own cell keeps.
     pub(crate) fn policy(&self, state: &SubscriptionState) -> CellPolicy {
-        let own = self.windows.as_deref();
-        let KeyWindows { second, hour, day } = own.copied().unwrap_or_default();
-        let windows = WindowLimits { second, minute: self.limit_per_minute, hour, day };
+        let rare = self.rare.as_ref();
+        let KeyWindows { second, hour, day } = rare.map(|rare| rare.windows).unwrap_or_default();
+        let windows = WindowLimits { second, minute: self.limit_per_minute(), hour, day };
         CellPolicy::of_key(windows, state.limits().concurrency)
     }
 
@@ -216,8 +358,22 @@ impl KeyRecord {
     }
 }
 
+impl Rare {
+    fn for_product(&self, product: u32) -> bool {
+        self.products.as_ref().is_none_or(|own| own.has(product))
+    }
+}
+
+impl Deref for CellRef {
+    type Target = LazyCell;
+
+    fn deref(&self) -> &LazyCell {
+        self.0.as_deref().unwrap_or(&NO_CELL)
+    }
+}
+
 impl SubscriptionRecord {
-    fn unknown(id: SubscriptionId) -> Self {
+    fn unknown(id: SubscriptionId, partner: PartnerId) -> Self {
         let state = SubscriptionState {
             status: SubscriptionStatus::Cancelled,
             ended_at: None,
@@ -226,8 +382,18 @@ impl SubscriptionRecord {
             own: None,
             spend: None,
         };
-        let (live, test) = (LazyCell::default(), LazyCell::default());
-        Self { id, state: ArcSwap::from_pointee(state), live, test }
+        Self {
+            id,
+            partner,
+            state: ArcSwap::from_pointee(state),
+            live: LazyCell::default(),
+            test: LazyCell::default(),
+            key_cells: Mutex::default(),
+        }
+    }
+
+    fn key_cells(&self) -> MutexGuard<'_, Vec<Arc<LazyCell>>> {
+        self.key_cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn cell(&self, environment: Environment) -> &LazyCell {
@@ -277,3 +443,5 @@ impl PlanRecord {
         }
     }
 }
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(crate) fn windows(keys: &KeyTable, charge: &Charge) {
     if let Some(key) = keys.find_id(charge.key) {
         let policy = key.policy(&key.subscription.state.load());
         if !policy.is_unlimited() {
-            key.cell.record(&policy, charge.at, units);
+            key.cell(&policy).record(&policy, charge.at, units);
         }
     }
 }

@@ -239,7 +239,7 @@ impl Verdict {
     }
 
     pub fn partner(&self) -> Option<PartnerId> {
-        self.key.as_ref().map(|key| key.partner)
+        self.key.as_ref().map(|key| key.partner())
     }
 
     pub fn subscription(&self) -> Option<SubscriptionId> {
@@ -267,7 +267,7 @@ impl Verdict {
             products.push(product.id.as_str());
         }
         products.sort_unstable();
-        let partner = key.partner.to_string();
+        let partner = key.partner().to_string();
         answer["keyId"] = key.id.to_string().into();
         answer["accountId"] = partner.clone().into();
         answer["partnerId"] = partner.into();

@@ -35,7 +35,7 @@ fn values(tables: &Tables, key: &KeyRecord) -> [String; 6] {
     let plan = key.subscription.state.load().plan.slug.as_ref().map(ToString::to_string);
     [
         key.id.to_string(),
-        key.partner.to_string(),
+        key.partner().to_string(),
         key.subscription.id.to_string(),
         plan.unwrap_or_default(),
         scopes(tables, &key.scopes),
