@@ -1,14 +1,14 @@
-//! What gateways follow: a snapshot of everything at start, then changes in sequence.
+//! What gateways follow: a snapshot at start, all keys in pages, then changes in sequence.
 
-use keytoll_domain::feed::{Change, Changed, Snapshot};
-use keytoll_domain::ids::PlanSlug;
-use keytoll_domain::key::Key;
+use keytoll_domain::feed::{Change, Changed, Snapshot, SnapshotKey};
+use keytoll_domain::ids::{KeyId, PlanSlug};
 use keytoll_domain::ledger::PeriodRow;
 use keytoll_domain::period::period_at;
 use keytoll_domain::subscription::Subscription;
 use keytoll_domain::time::Timestamp;
 use keytoll_store::feed::{FeedKind, FeedRow, feed_after, feed_head};
-use keytoll_store::key::{key_by_id, key_live};
+use keytoll_store::key::key_by_id;
+use keytoll_store::key_snapshot::{key_count, key_snapshot_page};
 use keytoll_store::ledger::{periods_since, seal_last};
 use keytoll_store::node::{node_delete, node_put};
 use keytoll_store::plan::{plan_by_version, plan_versions};
@@ -21,14 +21,21 @@ use crate::ctx::Ctx;
 
 /// Rows loaded per statement while a snapshot is put together.
 const CHUNK: u32 = 1_000;
+/// Keys handed out at once.
+const KEYS_PAGE: u32 = 2_000;
 /// Changes handed out at once.
 const CHANGES_MAX: usize = 1_000;
+/// Changes stop early after so many imported keys.
+const IMPORTED_AT_ONCE: usize = 10_000;
+/// Keys of one change of the feed.
+const IMPORTED_MAX: u32 = 5_000;
 /// Longest name of a node.
 const NODE_MAX_LEN: usize = 100;
 /// No period is longer.
 const PERIOD_MAX_DAYS: i64 = 32;
 
-/// Everything the request path decides by, seen at one moment.
+/// Everything the request path decides by but keys, seen at one moment. Read [`keys`] after it, then [`changes`]
+/// from its sequence on: no change is missed, and one that a page had already is harmless.
 pub async fn snapshot(ctx: &Ctx, node: &str) -> Result<Snapshot, StoreError> {
     let mut tx = ctx.store.read().await?;
     let now = ctx.now();
@@ -41,21 +48,42 @@ pub async fn snapshot(ctx: &Ctx, node: &str) -> Result<Snapshot, StoreError> {
         plans: plan_versions(&mut tx).await?,
         periods: running(periods, &subscriptions, now),
         subscriptions,
-        keys: keys(&mut tx).await?,
+        key_count: key_count(&mut tx).await?,
         tokens: token_live(&mut tx).await?,
         sealed_through: seal_last(&mut tx, node).await?.map_or(0, |seal| seal.sequence),
     })
 }
 
-/// Changes after a sequence, in order, each with the record as it is now.
+/// A page of the keys that are not revoked, by id; empty after the last.
+pub async fn keys(ctx: &Ctx, after: Option<KeyId>) -> Result<Vec<SnapshotKey>, StoreError> {
+    let mut tx = ctx.store.read().await?;
+    let first = after.map_or(KeyId::from_bytes([0; 16]), next);
+    key_snapshot_page(&mut tx, (first, KeyId::from_bytes([0xff; 16])), KEYS_PAGE).await
+}
+
+/// The id after this one.
+fn next(id: KeyId) -> KeyId {
+    let number = u128::from_be_bytes(id.to_bytes());
+    KeyId::from_bytes(number.saturating_add(1).to_be_bytes())
+}
+
+/// Changes after a sequence, in order, each with the record as it is now. Fewer than asked for where one of
+/// them is a large import; none only when there are none.
 pub async fn changes(ctx: &Ctx, after: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
     let limit = u32::try_from(limit.clamp(1, CHANGES_MAX)).unwrap_or(CHUNK);
     let mut tx = ctx.store.read().await?;
     let rows = feed_after(&mut tx, after, limit).await?;
     let mut changes = Vec::with_capacity(rows.len());
+    let mut imported = 0;
     for row in rows {
         let record = record(&mut tx, &row).await?.ok_or_else(|| dangling(&row))?;
+        if let Changed::Keys(keys) = &record {
+            imported += keys.len();
+        }
         changes.push(Change { sequence: row.sequence, record });
+        if imported >= IMPORTED_AT_ONCE {
+            break;
+        }
     }
     Ok(changes)
 }
@@ -97,6 +125,13 @@ async fn record(tx: &mut Tx, row: &FeedRow) -> Result<Option<Changed>, StoreErro
         FeedKind::Key => {
             key_by_id(tx, id(row)?).await?.map(|found| Changed::Key(Box::new(found.key)))
         }
+        FeedKind::Keys => {
+            let range = row.record.split_once("..").and_then(|(first, last)| {
+                Some((first.parse::<KeyId>().ok()?, last.parse::<KeyId>().ok()?))
+            });
+            let range = range.ok_or_else(|| dangling(row))?;
+            Some(Changed::Keys(key_snapshot_page(tx, range, IMPORTED_MAX).await?))
+        }
         FeedKind::Token => {
             token_by_id(tx, id(row)?).await?.map(|token| Changed::Token(Box::new(token)))
         }
@@ -135,17 +170,6 @@ async fn subscriptions(tx: &mut Tx) -> Result<Vec<Subscription>, StoreError> {
     loop {
         let after = all.last().map(|subscription| subscription.id);
         let page = subscription_page(tx, None, after, CHUNK).await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
-}
-
-async fn keys(tx: &mut Tx) -> Result<Vec<Key>, StoreError> {
-    let mut all: Vec<Key> = Vec::new();
-    loop {
-        let page = key_live(tx, all.last().map(|key| key.id), CHUNK).await?;
         if page.is_empty() {
             return Ok(all);
         }

@@ -7,6 +7,7 @@
 mod import;
 mod issue;
 mod roll;
+mod upgrade;
 mod view;
 
 use keytoll_domain::ids::{KeyId, PartnerId};
@@ -22,9 +23,10 @@ use crate::ctx::Ctx;
 use crate::page::PageRequest;
 use crate::receipts::{self, Receipt};
 
-pub use import::{IMPORT_MAX_BYTES, IMPORT_MAX_LINES, ImportError, Imported, LineFault, import};
+pub use import::{IMPORT_MAX_LINES, ImportError, Imported, LineFault, import};
 pub use issue::{IssueError, Issued, NewKey, RateLimit, WARNING, issue};
 pub use roll::{ROLL_WARNING, RollError, RollName, RollOptions, Rolled, roll};
+pub use upgrade::upgrade;
 pub use view::KeyView;
 
 /// Why a key was not shown or changed.

@@ -98,6 +98,20 @@ impl<'de> Deserialize<'de> for KeyHash {
     }
 }
 
+/// A key that another system knew by its bcrypt hash only, until its first use. `prefix` is the visible
+/// beginning of the key, by which candidates are found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BcryptHash {
+    pub prefix: String,
+    pub hash: String,
+}
+
+impl fmt::Debug for BcryptHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BcryptHash(…)")
+    }
+}
+
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -1,22 +1,30 @@
 //! From the control plane's records to the tables that requests read. Only the feed task writes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use keytoll_apispec::OperationMatcher;
 use keytoll_domain::catalog::{OperationKey, Plan, Product, UNITS_PER_CALL_MAX};
-use keytoll_domain::feed::{Changed, Snapshot};
+use keytoll_domain::feed::{Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{PlanSlug, ProductId};
-use keytoll_domain::key::Key;
+use keytoll_domain::refusal::Refusal;
 use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
 use keytoll_domain::subscription::{Overrides, Subscription};
+use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{Token, TokenRole};
+use tokio::runtime::Handle;
 
 use crate::credential::KeyFrom;
-use crate::keytable::{KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState};
+use crate::keytable::{
+    KeyRecord, KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState,
+};
+use crate::options::Clock;
+use crate::ports::KeyUpgrade;
 use crate::route::{OperationRoute, Place, ProductRoute, Routes};
+use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::Upstream;
 
@@ -27,6 +35,7 @@ pub(crate) struct Tables {
     pub routes: ArcSwap<Routes>,
     /// Goes up whenever there are new routes, so that cores know their own copy is old.
     pub routes_version: AtomicU64,
+    slow: OnceLock<SlowCheck>,
     scope_names: RwLock<Vec<Arc<str>>>,
 }
 
@@ -40,10 +49,42 @@ pub(crate) struct Compiler {
     scope_sets: HashMap<ScopeSet, Arc<ScopeSet>>,
     /// By URL, so that an upstream keeps its connections when routes are made anew.
     upstreams: HashMap<Box<str>, Arc<Upstream>>,
+    last_scopes: Option<(Arc<[String]>, Arc<ScopeSet>)>,
     routes_stale: bool,
 }
 
 impl Tables {
+    /// Starts the thread that checks secrets against bcrypt hashes; it ends with the tables.
+    pub(crate) fn start_slow_check(
+        self: &Arc<Self>,
+        upgrade: Arc<dyn KeyUpgrade>,
+        clock: Clock,
+        runtime: Handle,
+    ) -> io::Result<()> {
+        let slow = SlowCheck::start(Arc::downgrade(self), upgrade, clock, runtime)?;
+        let _only_one = self.slow.set(slow);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slow_check(&self) -> &SlowCheck {
+        self.slow.get().expect("it was started")
+    }
+
+    /// The key of a secret whose digest is unknown, if it is one of those known by a bcrypt hash only. For the
+    /// request path after [`known_key`](crate::admit::known_key) said `KeyInvalid`; it costs one load while there
+    /// are no such keys.
+    pub(crate) async fn check_slow(
+        &self,
+        secret: &[u8],
+        now: Timestamp,
+    ) -> Result<Arc<KeyRecord>, Refusal> {
+        match self.slow.get() {
+            Some(slow) if !self.keys.candidates.is_empty() => slow.check(self, secret, now).await,
+            _ => Err(Refusal::KeyInvalid),
+        }
+    }
+
     pub(crate) fn scope_name(&self, index: ScopeIndex) -> Option<Arc<str>> {
         let names = self.scope_names.read().unwrap_or_else(PoisonError::into_inner);
         names.get(index.0 as usize).cloned()
@@ -72,10 +113,12 @@ impl Compiler {
             scope_indexes: HashMap::new(),
             scope_sets: HashMap::new(),
             upstreams: HashMap::new(),
+            last_scopes: None,
             routes_stale: false,
         }
     }
 
+    /// Takes a snapshot; its keys follow by [`Self::keys`].
     pub(crate) fn load(&mut self, snapshot: Snapshot) {
         for product in snapshot.products {
             self.product(product);
@@ -86,13 +129,17 @@ impl Compiler {
         for subscription in &snapshot.subscriptions {
             self.subscription(subscription);
         }
-        for key in snapshot.keys {
-            self.key(key);
-        }
+        self.tables.keys.reserve(usize::try_from(snapshot.key_count).unwrap_or(0));
         for token in &snapshot.tokens {
             self.token(token);
         }
         self.publish();
+    }
+
+    pub(crate) fn keys(&mut self, page: Vec<SnapshotKey>) {
+        for key in page {
+            self.key(key);
+        }
     }
 
     /// Takes one change. Routes become visible with [`Self::publish`], everything else at once.
@@ -105,7 +152,10 @@ impl Compiler {
                 self.publish();
                 self.subscription(&subscription);
             }
-            Changed::Key(key) => self.key(*key),
+            // A revoked key goes at once: this node's clock may be behind the one that revoked it.
+            Changed::Key(key) if key.revoked_at.is_some() => self.tables.keys.remove(key.id),
+            Changed::Key(key) => self.key((*key).into()),
+            Changed::Keys(keys) => self.keys(keys),
             Changed::Token(token) => self.token(&token),
         }
     }
@@ -170,25 +220,24 @@ impl Compiler {
             .store(Arc::new(state));
     }
 
-    /// A revoked key goes at once: this node's clock may be behind the one that revoked it.
-    fn key(&mut self, key: Key) {
-        if key.revoked_at.is_some() {
-            self.tables.keys.remove(key.id);
-            return;
-        }
+    fn key(&mut self, key: SnapshotKey) {
         let products = key.products.as_ref();
         let products = products.map(|ids| ids.iter().map(|id| self.product_index(id)).collect());
         let terms = KeyTerms {
             id: key.id,
             subscription: self.tables.keys.subscription(key.subscription, key.partner),
             environment: key.environment,
-            disabled: key.disabled_at.is_some(),
-            scopes: self.scope_set(&key.scopes),
+            disabled: key.disabled,
+            scopes: self.scope_set_of(key.scopes),
             limit_per_minute: key.rate_limit_per_minute,
             expires_at: key.expires_at,
             rare: Rare { products, allowed_ips: key.allowed_ips.into(), windows: key.windows },
         };
         self.tables.keys.put(key.hash, terms);
+        match key.bcrypt {
+            Some(bcrypt) => self.tables.keys.candidates.add(key.id, *bcrypt, key.hash),
+            None => self.tables.keys.candidates.has_digest(key.id, key.hash),
+        }
     }
 
     fn token(&mut self, token: &Token) {
@@ -213,6 +262,18 @@ impl Compiler {
         self.scope_indexes.insert(name.clone(), index);
         self.tables.scope_names.write().unwrap_or_else(PoisonError::into_inner).push(name);
         index
+    }
+
+    /// Keys of a page share their lists of scopes, so that the last answer is mostly the next one.
+    fn scope_set_of(&mut self, scopes: Arc<[String]>) -> Arc<ScopeSet> {
+        if let Some((last, set)) = &self.last_scopes
+            && Arc::ptr_eq(last, &scopes)
+        {
+            return set.clone();
+        }
+        let set = self.scope_set(&scopes);
+        self.last_scopes = Some((scopes, set.clone()));
+        set
     }
 
     fn scope_set(&mut self, scopes: &[String]) -> Arc<ScopeSet> {

@@ -4,9 +4,10 @@
 //! A source that is out changes nothing; requests go on with what is in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use keytoll_domain::feed::Snapshot;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(
     let mut tidied = Instant::now();
     let mut out = false;
     loop {
-        let caught_up = catch_up(&shared, &mut compiler, &*source).await;
+        let caught_up = catch_up(&shared.applied, &mut compiler, &*source).await;
         let applied = shared.applied.load(Ordering::Acquire);
         let due = told.is_none_or(|(at, when)| at != applied || when.elapsed() >= HEARTBEAT);
         let said = match (&caught_up, due) {
@@ -54,20 +55,38 @@ pub(crate) async fn run(
     }
 }
 
+/// Fills the tables: the snapshot, all keys page by page, and what changed meanwhile. Returns the sequence applied.
+/// The next page is read while one is compiled.
+pub(crate) async fn load(
+    compiler: &mut Compiler,
+    source: &dyn KeySource,
+    snapshot: Snapshot,
+) -> Result<u64, PortError> {
+    let applied = AtomicU64::new(snapshot.sequence);
+    compiler.load(snapshot);
+    let mut page = source.keys(None).await?;
+    while let Some(last) = page.last().map(|key| key.id) {
+        let (next, ()) =
+            tokio::join!(biased; source.keys(Some(last)), async { compiler.keys(page) });
+        page = next?;
+    }
+    catch_up(&applied, compiler, source).await?;
+    Ok(applied.into_inner())
+}
+
 async fn catch_up(
-    shared: &Shared,
+    applied: &AtomicU64,
     compiler: &mut Compiler,
     source: &dyn KeySource,
 ) -> Result<(), PortError> {
     loop {
-        let applied = shared.applied.load(Ordering::Acquire);
-        let changes = source.changes(applied, PAGE).await?;
+        let changes = source.changes(applied.load(Ordering::Acquire), PAGE).await?;
         let Some(last) = changes.last().map(|change| change.sequence) else { return Ok(()) };
         for change in changes {
             compiler.apply(change.record);
         }
         compiler.publish();
-        shared.applied.store(last, Ordering::Release);
+        applied.store(last, Ordering::Release);
     }
 }
 

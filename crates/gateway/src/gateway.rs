@@ -137,10 +137,12 @@ fn bind_here(
     let opened =
         open_journal(&options, dir, workers, snapshot.sealed_through, &clock, sink, &runtime)?;
     let tables = Arc::new(Tables::default());
+    let (upgrade, handle) = (source.clone(), runtime.handle().clone());
+    tables.start_slow_check(upgrade, clock.clone(), handle).map_err(StartError::Threads)?;
     let mut compiler = Compiler::new(tables.clone());
     let now = clock();
-    let (sequence, periods) = (snapshot.sequence, snapshot.periods.clone());
-    compiler.load(snapshot);
+    let periods = snapshot.periods.clone();
+    let sequence = runtime.block_on(feed::load(&mut compiler, &*source, snapshot))?;
     rebuild::periods(&tables.keys, &periods);
     rebuild::periods(&tables.keys, &opened.unfolded);
     let since = now.plus_micros(-MICROS_PER_DAY);

@@ -3,6 +3,7 @@
 //! Readers never wait for the one writer, the feed task. A record is replaced whole; what is counted lives in
 //! cells that the old and the new record share.
 
+mod candidates;
 mod index;
 
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ use keytoll_domain::scope::ScopeSet;
 use keytoll_domain::subscription::{self, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 
+use self::candidates::Candidates;
 use self::index::Index;
 use crate::bits::BitSet;
 use crate::cells::{LazyCell, Terms};
@@ -34,6 +36,8 @@ const NEVER: Timestamp = Timestamp(i64::MAX);
 pub(crate) struct KeyTable {
     by_digest: Index<KeyRecord>,
     by_id: Index<KeyRecord>,
+    /// Keys whose digest nobody knows yet.
+    pub candidates: Candidates,
     /// Held by whoever changes the two indexes.
     writing: Mutex<()>,
     subscriptions: papaya::HashMap<SubscriptionId, Arc<SubscriptionRecord>>,
@@ -161,6 +165,7 @@ impl KeyTable {
 
     pub(crate) fn remove(&self, id: KeyId) {
         let _one = self.lock();
+        self.candidates.remove(id);
         if let Some(old) = self.find_id(id) {
             self.drop_digest(&old);
             self.by_id.remove(id_hash(id), |record| record.id == id);

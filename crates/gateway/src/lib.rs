@@ -39,6 +39,7 @@ mod rebuild;
 mod request;
 mod route;
 mod server;
+mod slow_check;
 mod spend;
 mod stream;
 mod tls;

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use keytoll_apispec::Validators;
-use keytoll_domain::feed::{Change, Snapshot};
-use keytoll_domain::ids::ProductId;
+use keytoll_domain::feed::{Change, Snapshot, SnapshotKey};
+use keytoll_domain::ids::{KeyId, ProductId};
+use keytoll_domain::key::KeyHash;
 use keytoll_domain::ledger::SealedBatch;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,8 +34,10 @@ pub enum Taken {
     },
 }
 
-pub trait KeySource: Send + Sync {
+pub trait KeySource: KeyUpgrade {
     fn snapshot<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Snapshot, PortError>>;
+    /// The keys after an id, by id, some thousands at once; empty after the last. Read after the snapshot.
+    fn keys(&self, after: Option<KeyId>) -> BoxFuture<'_, Result<Vec<SnapshotKey>, PortError>>;
     fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>>;
     /// The node has applied everything up to `sequence`; also its heartbeat.
     fn applied<'a>(&'a self, node: &'a str, sequence: u64) -> BoxFuture<'a, Result<(), PortError>>;
@@ -50,6 +53,12 @@ pub trait KeySource: Send + Sync {
     }
     /// Returns when somebody appended to the feed.
     fn woken(&self) -> BoxFuture<'_, ()>;
+}
+
+pub trait KeyUpgrade: Send + Sync {
+    /// Puts the digest in the place of the key's bcrypt hash, for good and for all nodes. `false` when the key is
+    /// revoked or has its digest already.
+    fn upgrade(&self, key: KeyId, digest: KeyHash) -> BoxFuture<'_, Result<bool, PortError>>;
 }
 
 pub trait UsageSink: Send + Sync {

@@ -7,5 +7,5 @@ mod faults;
 mod limits;
 mod streams;
 mod strict;
-mod support;
+pub(crate) mod support;
 mod verification;

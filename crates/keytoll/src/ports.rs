@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use keytoll_apispec::Validators;
-use keytoll_control::{Ctx, feed, ledger, products};
-use keytoll_domain::feed::{Change, Snapshot};
-use keytoll_domain::ids::ProductId;
+use keytoll_control::{Ctx, feed, keys, ledger, products};
+use keytoll_domain::feed::{Change, Snapshot, SnapshotKey};
+use keytoll_domain::ids::{KeyId, ProductId};
+use keytoll_domain::key::KeyHash;
 use keytoll_domain::ledger::SealedBatch;
-use keytoll_gateway::ports::{BoxFuture, KeySource, PortError, Taken, UsageSink};
+use keytoll_gateway::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -41,6 +42,11 @@ impl KeySource for StorePorts {
         Box::pin(
             self.on_control(async move { feed::snapshot(&ctx, &node).await.map_err(unavailable) }),
         )
+    }
+
+    fn keys(&self, after: Option<KeyId>) -> BoxFuture<'_, Result<Vec<SnapshotKey>, PortError>> {
+        let ctx = self.ctx.clone();
+        Box::pin(self.on_control(async move { feed::keys(&ctx, after).await.map_err(unavailable) }))
     }
 
     fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>> {
@@ -78,6 +84,17 @@ impl KeySource for StorePorts {
 
     fn woken(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.wake.notified())
+    }
+}
+
+impl KeyUpgrade for StorePorts {
+    fn upgrade(&self, key: KeyId, digest: KeyHash) -> BoxFuture<'_, Result<bool, PortError>> {
+        let ctx = self.ctx.clone();
+        Box::pin(
+            self.on_control(
+                async move { keys::upgrade(&ctx, key, digest).await.map_err(unavailable) },
+            ),
+        )
     }
 }
 

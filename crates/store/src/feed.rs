@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use keytoll_domain::ids::{KeyId, SubscriptionId};
+use keytoll_domain::ids::KeyId;
 use keytoll_domain::time::Timestamp;
 
 use crate::db::query::{Row, statements};
@@ -19,6 +19,8 @@ pub enum FeedKind {
     Plan,
     Subscription,
     Key,
+    /// Keys that were imported together; the record id is `first..last`, both included.
+    Keys,
     Token,
 }
 
@@ -32,12 +34,6 @@ pub struct FeedRow {
 statements! { "feed";
     HEAD = "SELECT sequence FROM feed_head WHERE one = 1";
     DRAW = "UPDATE feed_head SET sequence = sequence + 1 WHERE one = 1 RETURNING sequence";
-    IMPORTED = "SELECT COUNT(*) AS imported FROM keys \
-        WHERE subscription_id = $1 AND imported = 1 AND id >= $2 AND id <= $3";
-    DRAW_MANY = "UPDATE feed_head SET sequence = sequence + $1 WHERE one = 1 RETURNING sequence";
-    INSERT_IMPORTED = "INSERT INTO feed (sequence, kind, record_id, at) \
-        SELECT $1 + ROW_NUMBER() OVER (ORDER BY id), 'key', id, CAST($2 AS BIGINT) FROM keys \
-        WHERE subscription_id = $3 AND imported = 1 AND id >= $4 AND id <= $5";
     INSERT = "INSERT INTO feed (sequence, kind, record_id, at) VALUES ($1, $2, $3, $4)";
     AFTER = "SELECT sequence, kind, record_id FROM feed WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 }
@@ -56,21 +52,13 @@ pub async fn feed_append(
     Ok(sequence)
 }
 
-/// Appends the imported keys of a subscription from id `first` to id `last`, in few statements, so that other
-/// writers do not wait behind a long import. Returns the last sequence.
-pub async fn feed_append_imported(
+/// Appends keys that were imported together, from id `first` to id `last`, as one change.
+pub async fn feed_append_keys(
     tx: &mut Tx,
-    subscription: SubscriptionId,
     (first, last): (KeyId, KeyId),
     at: Timestamp,
 ) -> Result<u64> {
-    let query = tx.query(IMPORTED).text(subscription).text(first).text(last);
-    let count = query.one(|row| row.count("imported")).await?.unwrap_or_default();
-    let drawn = tx.query(DRAW_MANY).count(count).one(|row| row.count("sequence")).await?;
-    let sequence = drawn.ok_or_else(no_head)?;
-    let query = tx.query(INSERT_IMPORTED).count(sequence.saturating_sub(count)).time(at);
-    query.text(subscription).text(first).text(last).execute().await?;
-    Ok(sequence)
+    feed_append(tx, FeedKind::Keys, format_args!("{first}..{last}"), at).await
 }
 
 /// The last sequence drawn.
@@ -101,6 +89,7 @@ impl FeedKind {
             Self::Plan => "plan",
             Self::Subscription => "subscription",
             Self::Key => "key",
+            Self::Keys => "keys",
             Self::Token => "token",
         }
     }
@@ -110,7 +99,7 @@ impl FromStr for FeedKind {
     type Err = ();
 
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        [Self::Product, Self::Plan, Self::Subscription, Self::Key, Self::Token]
+        [Self::Product, Self::Plan, Self::Subscription, Self::Key, Self::Keys, Self::Token]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or(())

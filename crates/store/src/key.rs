@@ -4,7 +4,7 @@ use keytoll_domain::ids::{KeyId, PartnerId};
 use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
 use keytoll_domain::time::Timestamp;
 
-use crate::db::query::{Row, statements};
+use crate::db::query::{Query, Row, Statement, statements};
 use crate::{Result, Tx};
 
 /// A key with what it has served.
@@ -28,9 +28,6 @@ statements! { "keys";
     BY_HASH = "SELECT k.*, COALESCE(t.total_requests, 0) AS total_requests, t.last_used_at \
         FROM keys k LEFT JOIN key_totals t ON t.key_id = k.id \
         WHERE k.hash = $1";
-    LIVE = "SELECT k.*, COALESCE(t.total_requests, 0) AS total_requests, t.last_used_at \
-        FROM keys k LEFT JOIN key_totals t ON t.key_id = k.id \
-        WHERE k.revoked_at IS NULL AND k.id > $1 ORDER BY k.id LIMIT $2";
     PAGE_ALL = "SELECT k.*, COALESCE(t.total_requests, 0) AS total_requests, t.last_used_at \
         FROM keys k LEFT JOIN key_totals t ON t.key_id = k.id \
         WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2";
@@ -51,10 +48,19 @@ statements! { "keys";
     SET_DISABLED = "UPDATE keys SET disabled_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
 
+/// The statement of [`key_insert`], from which the one for many rows is made.
+pub(crate) fn insert_statement() -> Statement {
+    INSERT
+}
+
 /// Conflict `keys_hash` when the secret is in use.
 pub async fn key_insert(tx: &mut Tx, key: &Key) -> Result<()> {
-    let query = tx
-        .query(INSERT)
+    bind(tx.query(INSERT), key)?.execute().await?;
+    Ok(())
+}
+
+pub(crate) fn bind<'q>(query: Query<'q>, key: &Key) -> Result<Query<'q>> {
+    let query = query
         .text(key.id)
         .text(key.partner)
         .text(key.subscription)
@@ -67,7 +73,7 @@ pub async fn key_insert(tx: &mut Tx, key: &Key) -> Result<()> {
         Some(products) => query.json(products)?,
         None => query.text_or_null(None::<&str>),
     };
-    query
+    Ok(query
         .count_or_null(key.rate_limit_per_minute)
         .json(&key.allowed_ips)?
         .time_or_null(key.expires_at)
@@ -75,10 +81,7 @@ pub async fn key_insert(tx: &mut Tx, key: &Key) -> Result<()> {
         .time_or_null(key.revoked_at)
         .time(key.created_at)
         .flag(key.imported)
-        .json_or_null((!key.windows.is_empty()).then_some(&key.windows))?
-        .execute()
-        .await?;
-    Ok(())
+        .json_or_null((!key.windows.is_empty()).then_some(&key.windows))?)
 }
 
 pub async fn key_by_id(tx: &mut Tx, id: KeyId) -> Result<Option<KeyWithTotals>> {
@@ -87,12 +90,6 @@ pub async fn key_by_id(tx: &mut Tx, id: KeyId) -> Result<Option<KeyWithTotals>> 
 
 pub async fn key_by_hash(tx: &mut Tx, hash: KeyHash) -> Result<Option<Key>> {
     tx.query(BY_HASH).hash(hash).one(key).await
-}
-
-/// Keys that are not revoked, by id after `after`: what the data plane loads, page by page.
-pub async fn key_live(tx: &mut Tx, after: Option<KeyId>, limit: u32) -> Result<Vec<Key>> {
-    let after = after.unwrap_or(KeyId::from_bytes([0; 16]));
-    tx.query(LIVE).text(after).big(limit.into()).all(key).await
 }
 
 /// Newest first, revoked ones included; of one partner, or all.

@@ -11,6 +11,8 @@ pub mod error;
 pub mod feed;
 pub mod invoice;
 pub mod key;
+pub mod key_import;
+pub mod key_snapshot;
 pub mod ledger;
 mod migrate;
 pub mod node;

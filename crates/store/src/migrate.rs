@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "invoices", include_str!("../migrations/0012_invoices.sql")),
     (13, "product_versions", include_str!("../migrations/0013_product_versions.sql")),
     (14, "terms", include_str!("../migrations/0014_terms.sql")),
+    (15, "bcrypt", include_str!("../migrations/0015_bcrypt.sql")),
 ];
 
 /// Brings the schema to the newest version; a no-op when it is there.

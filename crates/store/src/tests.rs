@@ -14,8 +14,8 @@ use crate::db::query::Statement;
 use crate::partner::{Partner, partner_insert};
 use crate::testing::on_each_engine;
 use crate::{
-    Db, StoreError, audit, feed, invoice, key, ledger, node, partner, plan, product, session,
-    subscription, token, usage, user,
+    Db, StoreError, audit, feed, invoice, key, key_import, key_snapshot, ledger, node, partner,
+    plan, product, session, subscription, token, usage, user,
 };
 
 /// Every resource file's statements; a new file adds a line.
@@ -24,6 +24,8 @@ const STATEMENTS: &[&[Statement]] = &[
     feed::STATEMENTS,
     invoice::STATEMENTS,
     key::STATEMENTS,
+    key_import::STATEMENTS,
+    key_snapshot::STATEMENTS,
     ledger::STATEMENTS,
     node::STATEMENTS,
     partner::STATEMENTS,
@@ -88,7 +90,7 @@ async fn every_statement_is_accepted_by_both_engines() {
         }
         let [sqlite, postgres] = ledger::built_statements();
         let built = if matches!(db, Db::Sqlite { .. }) { sqlite } else { postgres };
-        for sql in built {
+        for sql in built.into_iter().chain(key_import::built_statements()) {
             let prepared = prepare(&db, sql).await;
             assert!(prepared.is_ok(), "{sql}: {prepared:?}");
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use keytoll_domain::catalog::{Operation, Plan, Product, ProductSettings, WindowLimits};
-use keytoll_domain::feed::{Change, Changed, Snapshot};
+use keytoll_domain::feed::{Change, Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId, TokenId};
 use keytoll_domain::key::{Environment, Key, KeyHash, KeyWindows};
 use keytoll_domain::ledger::SealedBatch;
@@ -21,13 +21,13 @@ use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{StaffRole, Token, TokenRole};
 use tokio::sync::Notify;
 
-use crate::ports::{BoxFuture, KeySource, PortError, Taken, UsageSink};
+use crate::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
 use crate::{Handle, Options, start};
 
 pub(super) const KEY: &str = "secret-of-alice";
 pub(super) const TOKEN: &str = "token-of-a-verifier";
 /// 2026-11-21T12:00:00Z
-pub(super) const NOON: i64 = 1_795_262_400_000_000;
+pub(crate) const NOON: i64 = 1_795_262_400_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A clock that moves only when told to.
@@ -51,6 +51,7 @@ impl Hands {
 #[derive(Default)]
 pub(super) struct Records {
     pub snapshot: Mutex<Snapshot>,
+    keys: Vec<Key>,
     changes: Mutex<Vec<Change>>,
     woken: Notify,
     applied: Mutex<u64>,
@@ -74,9 +75,24 @@ impl Records {
     }
 }
 
+impl KeyUpgrade for Records {
+    fn upgrade(&self, _key: KeyId, _digest: KeyHash) -> BoxFuture<'_, Result<bool, PortError>> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
 impl KeySource for Records {
     fn snapshot<'a>(&'a self, _node: &'a str) -> BoxFuture<'a, Result<Snapshot, PortError>> {
         Box::pin(async { Ok(self.snapshot.lock().unwrap().clone()) })
+    }
+
+    fn keys(&self, after: Option<KeyId>) -> BoxFuture<'_, Result<Vec<SnapshotKey>, PortError>> {
+        Box::pin(async move {
+            let mut keys = self.keys.clone();
+            keys.sort_by_key(|key| key.id);
+            let rest = keys.into_iter().filter(|key| after.is_none_or(|after| key.id > after));
+            Ok(rest.take(2).map(SnapshotKey::from).collect())
+        })
     }
 
     fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>> {
@@ -176,7 +192,7 @@ pub(super) fn subscription_id() -> SubscriptionId {
 }
 
 /// A live key of the usual subscription, without limits of its own.
-pub(super) fn key(number: u8, secret: &str) -> Key {
+pub(crate) fn key(number: u8, secret: &str) -> Key {
     Key {
         id: KeyId::from_bytes([number; 16]),
         partner: PartnerId::from_bytes([1; 16]),
@@ -198,6 +214,47 @@ pub(super) fn key(number: u8, secret: &str) -> Key {
     }
 }
 
+pub(crate) fn plan() -> Plan {
+    Plan {
+        slug: slug("basic"),
+        version: 1,
+        name: "Basic".into(),
+        description: String::new(),
+        products: vec![slug("zoo")],
+        operations: None,
+        limits: WindowLimits::default(),
+        quota: None,
+        concurrency: None,
+        spend_cap_minor: None,
+        price: PlanPrice {
+            currency: "USD".parse::<Currency>().unwrap(),
+            price_monthly: "0".parse().unwrap(),
+            included_calls: 0,
+            overage_per_1000: None,
+            overage: Overage::ProRata,
+        },
+        key_format: None,
+        key_grouping: None,
+        default_expiry_days: None,
+        rotate_on_same_name: None,
+        published_at: Timestamp(NOON),
+    }
+}
+
+pub(crate) fn subscription() -> Subscription {
+    Subscription {
+        id: subscription_id(),
+        partner: PartnerId::from_bytes([1; 16]),
+        plan: slug("basic"),
+        plan_version: 1,
+        status: SubscriptionStatus::Active,
+        anchor: Anchor::Calendar,
+        started_at: Timestamp(NOON),
+        ended_at: None,
+        overrides: Overrides::default(),
+    }
+}
+
 pub(super) fn operation(method: &str, path: &str) -> Operation {
     Operation {
         method: method.into(),
@@ -215,30 +272,7 @@ pub(super) fn operation(method: &str, path: &str) -> Operation {
 
 impl Setup {
     pub(super) fn new(upstream: &Upstream) -> Self {
-        let plan = Plan {
-            slug: slug("basic"),
-            version: 1,
-            name: "Basic".into(),
-            description: String::new(),
-            products: vec![slug("zoo")],
-            operations: None,
-            limits: WindowLimits::default(),
-            quota: None,
-            concurrency: None,
-            spend_cap_minor: None,
-            price: PlanPrice {
-                currency: "USD".parse::<Currency>().unwrap(),
-                price_monthly: "0".parse().unwrap(),
-                included_calls: 0,
-                overage_per_1000: None,
-                overage: Overage::ProRata,
-            },
-            key_format: None,
-            key_grouping: None,
-            default_expiry_days: None,
-            rotate_on_same_name: None,
-            published_at: Timestamp(NOON),
-        };
+        let plan = plan();
         Self {
             settings: ProductSettings::default(),
             plan,
@@ -275,18 +309,7 @@ impl Setup {
         let snapshot = Snapshot {
             products: vec![product],
             plans: vec![self.plan],
-            subscriptions: vec![Subscription {
-                id: subscription_id(),
-                partner: PartnerId::from_bytes([1; 16]),
-                plan: slug("basic"),
-                plan_version: 1,
-                status: SubscriptionStatus::Active,
-                anchor: Anchor::Calendar,
-                started_at: Timestamp(NOON),
-                ended_at: None,
-                overrides: self.overrides,
-            }],
-            keys: self.keys,
+            subscriptions: vec![Subscription { overrides: self.overrides, ..subscription() }],
             tokens: vec![Token {
                 id: TokenId::from_bytes([1; 16]),
                 name: "verifier".into(),
@@ -298,7 +321,8 @@ impl Setup {
             }],
             ..Snapshot::default()
         };
-        let records = Arc::new(Records { snapshot: Mutex::new(snapshot), ..Records::default() });
+        let snapshot = Mutex::new(snapshot);
+        let records = Arc::new(Records { snapshot, keys: self.keys, ..Records::default() });
         let ledger = Arc::new(Ledger::default());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let keep_data = self.data.is_some();

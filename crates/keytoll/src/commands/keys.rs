@@ -1,6 +1,8 @@
 //! `key`, `keys import`: print what the management API answers.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -22,6 +24,11 @@ use super::faults;
 use super::subscriptions::windows;
 use crate::cli::KeyCommand;
 use crate::output::{Output, table};
+
+/// A long import says how far it is this often.
+const PROGRESS_SECS: i64 = 2;
+/// Most that is read from a pipe, which is held in memory.
+const PIPE_MAX_BYTES: u64 = 64 << 20;
 
 pub async fn key(ctx: &Ctx, command: KeyCommand, output: Output) -> Result<()> {
     match command {
@@ -159,8 +166,29 @@ fn describe(receipt: &Receipt) -> String {
 pub async fn import(ctx: &Ctx, subscription: &str, file: &Path, output: Output) -> Result<()> {
     let subscription =
         subscription.parse().with_context(|| format!("--subscription `{subscription}`"))?;
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let imported = match keys::import(ctx, &Actor::cli(), subscription, &bytes).await {
+    let unreadable = || format!("cannot read {}", file.display());
+    let mut opened = File::open(file).with_context(unreadable)?;
+    let mut told = ctx.now();
+    let mut progress = |lines: usize| {
+        if ctx.now() >= told.plus_secs(PROGRESS_SECS) {
+            told = ctx.now();
+            eprintln!("{lines} lines …");
+        }
+    };
+    let outcome = if opened.metadata().with_context(unreadable)?.is_file() {
+        let mut file = BufReader::with_capacity(1 << 16, opened);
+        keys::import(ctx, &Actor::cli(), subscription, &mut file, &mut progress).await
+    } else {
+        // A pipe cannot be read twice.
+        let mut bytes = Vec::new();
+        (&mut opened).take(PIPE_MAX_BYTES + 1).read_to_end(&mut bytes).with_context(unreadable)?;
+        if bytes.len() as u64 > PIPE_MAX_BYTES {
+            bail!("more than {PIPE_MAX_BYTES} bytes from a pipe: import a file");
+        }
+        let mut bytes = Cursor::new(bytes);
+        keys::import(ctx, &Actor::cli(), subscription, &mut bytes, &mut progress).await
+    };
+    let imported = match outcome {
         Ok(imported) => imported,
         Err(ImportError::Lines(list)) => {
             let lines: Vec<_> = list

@@ -154,7 +154,7 @@ impl Query<'_> {
     }
 
     /// All rows; the statement itself carries the limit.
-    pub(crate) async fn all<T>(self, read: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) async fn all<T>(self, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
         let Statement { table, sql } = self.statement;
         let rows: Vec<EngineRow> = match &mut self.tx.0 {
             Engine::Sqlite(tx) => {
@@ -279,6 +279,48 @@ impl Row {
 
     pub(crate) fn hash(&self, column: &'static str) -> Result<KeyHash> {
         let bytes: Vec<u8> = self.get(column)?;
+        bytes.try_into().map(KeyHash).map_err(|_| self.corrupt(column))
+    }
+
+    /// Text in place: of many rows of known shape, by the column's number, which `column` names.
+    pub(crate) fn text_at(&self, index: usize, column: &'static str) -> Result<&str> {
+        let value = match &self.inner {
+            EngineRow::Sqlite(row) => row.try_get::<&str, _>(index),
+            EngineRow::Postgres(row) => row.try_get::<&str, _>(index),
+        };
+        value.map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn text_or_null_at(
+        &self,
+        index: usize,
+        column: &'static str,
+    ) -> Result<Option<&str>> {
+        let value = match &self.inner {
+            EngineRow::Sqlite(row) => row.try_get::<Option<&str>, _>(index),
+            EngineRow::Postgres(row) => row.try_get::<Option<&str>, _>(index),
+        };
+        value.map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn parse_at<T: FromStr>(&self, index: usize, column: &'static str) -> Result<T> {
+        self.text_at(index, column)?.parse().map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn big_or_null_at(&self, index: usize, column: &'static str) -> Result<Option<i64>> {
+        let value = match &self.inner {
+            EngineRow::Sqlite(row) => row.try_get::<Option<i64>, _>(index),
+            EngineRow::Postgres(row) => row.try_get::<Option<i64>, _>(index),
+        };
+        value.map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn hash_at(&self, index: usize, column: &'static str) -> Result<KeyHash> {
+        let value = match &self.inner {
+            EngineRow::Sqlite(row) => row.try_get::<&[u8], _>(index),
+            EngineRow::Postgres(row) => row.try_get::<&[u8], _>(index),
+        };
+        let bytes = value.map_err(|_| self.corrupt(column))?;
         bytes.try_into().map(KeyHash).map_err(|_| self.corrupt(column))
     }
 

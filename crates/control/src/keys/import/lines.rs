@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keytoll_domain::catalog::{KEY_RATE_MAX, WindowLimits};
-use keytoll_domain::key::{Environment, KeyHash, KeyWindows, SECRET_MAX_LEN};
+use keytoll_domain::key::{BcryptHash, Environment, KeyHash, KeyWindows, SECRET_MAX_LEN};
 use keytoll_domain::scope::{self, is_scope};
 use keytoll_domain::time::Timestamp;
 use serde::Deserialize;
@@ -15,14 +15,27 @@ use crate::text::plain_name;
 const KEY_MIN_LEN: usize = 16;
 const PREFIX_LEN: usize = 8;
 const PREFIX_MAX_LEN: usize = 32;
+/// A check of cost 14 takes about a second; more would keep other keys waiting too long.
+const BCRYPT_COST_MAX: u8 = 14;
+const BCRYPT_COST_MIN: u8 = 4;
+const BCRYPT_LEN: usize = 60;
+/// Of a shorter one every unknown key could begin with it.
+const BCRYPT_PREFIX_MIN_LEN: usize = 4;
 const SCOPES_MAX: usize = 100;
 /// Shown for a hash that came without the visible part of its key.
 const UNKNOWN_PREFIX: &str = "imported";
 
 type Message = &'static str;
 
+/// What a secret will be compared with.
+#[derive(Clone)]
+pub(super) enum HashOf {
+    Sha256(KeyHash),
+    Bcrypt(BcryptHash),
+}
+
 pub(super) struct Line {
-    pub(super) hash: KeyHash,
+    pub(super) hash: HashOf,
     pub(super) prefix: String,
     pub(super) name: Option<String>,
     pub(super) scopes: Vec<String>,
@@ -63,7 +76,7 @@ pub(super) fn read_line(line: &str) -> Result<Line, Message> {
         None => of_key(line)?,
     };
     Ok(Line {
-        hash,
+        hash: HashOf::Sha256(hash),
         prefix,
         name: None,
         scopes: vec![scope::ALL.to_owned()],
@@ -74,13 +87,17 @@ pub(super) fn read_line(line: &str) -> Result<Line, Message> {
     })
 }
 
-const BCRYPT: Message = "bcrypt hashes cannot be imported yet: give the keys, or their SHA-256";
+const BCRYPT: Message = "a bcrypt hash needs its key's visible prefix: {\"hash\":…,\"hash_kind\":\"bcrypt\",\"prefix\":…}";
 
 fn from_object(object: Object) -> Result<Line, Message> {
     let (hash, own_prefix) = match (&object.key, &object.hash) {
-        (Some(key), None) if object.hash_kind.is_none() => of_key(key)?,
+        (Some(key), None) if object.hash_kind.is_none() => {
+            let (hash, prefix) = of_key(key)?;
+            (HashOf::Sha256(hash), prefix)
+        }
         (None, Some(hash)) => {
-            let hash = of_hash(hash, object.hash_kind.as_deref())?;
+            let kind = object.hash_kind.as_deref();
+            let hash = of_hash(hash, kind, object.prefix.as_deref())?;
             (hash, UNKNOWN_PREFIX.to_owned())
         }
         (Some(_), None) => return Err("hash_kind goes with hash, not with key"),
@@ -119,14 +136,41 @@ fn from_object(object: Object) -> Result<Line, Message> {
     })
 }
 
-fn of_hash(text: &str, kind: Option<&str>) -> Result<KeyHash, Message> {
+fn of_hash(text: &str, kind: Option<&str>, prefix: Option<&str>) -> Result<HashOf, Message> {
     match kind {
-        _ if is_bcrypt(text) => Err(BCRYPT),
+        Some("bcrypt") => of_bcrypt(text, prefix.ok_or(BCRYPT)?).map(HashOf::Bcrypt),
+        None if is_bcrypt(text) => Err(BCRYPT),
         None | Some("sha256") => parse_hash(text)
+            .map(HashOf::Sha256)
             .ok_or("hash: a SHA-256 has 64 hexadecimal digits, or 44 characters of base64"),
-        Some("bcrypt") => Err(BCRYPT),
-        Some(_) => Err("hash_kind: sha256"),
+        Some(_) => Err("hash_kind: sha256 or bcrypt"),
     }
+}
+
+/// `$2a$`, `$2b$` or `$2y$`, two digits of cost, 53 characters of salt and hash. `$2x$` marks hashes of a broken
+/// implementation.
+fn of_bcrypt(text: &str, prefix: &str) -> Result<BcryptHash, Message> {
+    const FORM: Message =
+        "hash: a bcrypt hash has 60 characters and begins with $2a$, $2b$ or $2y$";
+    let marked = ["$2a$", "$2b$", "$2y$"].iter().any(|mark| text.starts_with(mark));
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
+    if !marked || !text.is_ascii() || text.len() != BCRYPT_LEN || !text.bytes().skip(7).all(word) {
+        return Err(FORM);
+    }
+    let digits =
+        text[4..].strip_suffix(&text[6..]).filter(|two| two.bytes().all(|b| b.is_ascii_digit()));
+    let cost: u8 = digits.and_then(|two| two.parse().ok()).ok_or(FORM)?;
+    if text.as_bytes()[6] != b'$' {
+        return Err(FORM);
+    }
+    if !(BCRYPT_COST_MIN..=BCRYPT_COST_MAX).contains(&cost) {
+        return Err("hash: a bcrypt cost of 4 to 14; ask for the keys, or their SHA-256");
+    }
+    let prefix = given_prefix(prefix.to_owned())?;
+    if prefix.len() < BCRYPT_PREFIX_MIN_LEN {
+        return Err("prefix: at least 4 characters for a bcrypt hash");
+    }
+    Ok(BcryptHash { prefix, hash: text.to_owned() })
 }
 
 /// A key in the clear. Of what is too short to be secret, importing would make a hole.

@@ -94,7 +94,9 @@ async fn the_feed_carries_everything_a_gateway_decides_by() {
         revoke(ctx, &world.owner, gone).await.unwrap();
         let snapshot = crate::feed::snapshot(ctx, "node").await.unwrap();
         assert_eq!(snapshot.sequence, 3);
-        assert_eq!(snapshot.keys.iter().map(|key| key.id).collect::<Vec<_>>(), [id]);
+        let keys = crate::feed::keys(ctx, None).await.unwrap();
+        assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), [id]);
+        assert!(crate::feed::keys(ctx, Some(id)).await.unwrap().is_empty());
         assert_eq!(snapshot.subscriptions[0].id, world.subscription);
         assert_eq!((snapshot.plans[0].version, snapshot.products.len()), (1, 1));
 
