@@ -123,6 +123,12 @@ impl<'r> Inbound<'r> {
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
         let known = admit::known_key(&shared.tables.keys, brand, &found.secret, self.start.at);
+        let known = match known {
+            Err(Refusal::KeyInvalid) => {
+                shared.tables.check_slow(&found.secret, self.start.at).await
+            }
+            known => known,
+        };
         let key = match known {
             Ok(key) => key,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),

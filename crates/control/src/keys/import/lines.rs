@@ -157,9 +157,8 @@ fn of_bcrypt(text: &str, prefix: &str) -> Result<BcryptHash, Message> {
     if !marked || !text.is_ascii() || text.len() != BCRYPT_LEN || !text.bytes().skip(7).all(word) {
         return Err(FORM);
     }
-    let digits =
-        text[4..].strip_suffix(&text[6..]).filter(|two| two.bytes().all(|b| b.is_ascii_digit()));
-    let cost: u8 = digits.and_then(|two| two.parse().ok()).ok_or(FORM)?;
+    let cost = Some(&text[4..6]).filter(|two| two.bytes().all(|b| b.is_ascii_digit()));
+    let cost: u8 = cost.and_then(|two| two.parse().ok()).ok_or(FORM)?;
     if text.as_bytes()[6] != b'$' {
         return Err(FORM);
     }
