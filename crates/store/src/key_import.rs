@@ -32,39 +32,60 @@ statements! { "keys";
     SET_HASH = "UPDATE keys SET hash = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
 
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_new(1));
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert_new(CHUNK));
-static KNOWN: LazyLock<String> = LazyLock::new(|| {
-    let list: Vec<_> = (1..=CHUNK).map(|number| format!("${number}")).collect();
-    let list = list.join(", ");
-    format!("SELECT id, hash, subscription_id, revoked_at FROM keys WHERE hash IN ({list})")
+/// A text for each engine. SQLite looks the numbered arguments of a long statement up one by one, so that its text
+/// has none.
+struct Texts {
+    sqlite: String,
+    postgres: String,
+}
+
+static INSERT_ONE: LazyLock<Texts> = LazyLock::new(|| Texts::new(|mark| insert_new(1, mark)));
+static INSERT_MANY: LazyLock<Texts> = LazyLock::new(|| Texts::new(|mark| insert_new(CHUNK, mark)));
+static KNOWN: LazyLock<Texts> = LazyLock::new(|| {
+    Texts::new(|mark| {
+        let list = (1..=CHUNK).map(mark).collect::<Vec<_>>().join(", ");
+        format!("SELECT id, hash, subscription_id, revoked_at FROM keys WHERE hash IN ({list})")
+    })
 });
 
-fn insert_new(rows: usize) -> String {
+impl Texts {
+    /// `write` gets what stands for the argument of a number.
+    fn new(write: impl Fn(fn(usize) -> String) -> String) -> Self {
+        Self { sqlite: write(|_| "?".into()), postgres: write(|number| format!("${number}")) }
+    }
+
+    fn of(&'static self, tx: &Tx) -> &'static str {
+        if tx.is_sqlite() { &self.sqlite } else { &self.postgres }
+    }
+}
+
+fn insert_new(rows: usize, mark: fn(usize) -> String) -> String {
     let one = insert_statement().sql;
     let (head, row) = one.split_once("VALUES").expect("an INSERT has values");
     let columns = row.matches('$').count();
     let row = |first: usize| {
-        let list: Vec<_> = (first..first + columns).map(|number| format!("${number}")).collect();
+        let list: Vec<_> = (first..first + columns).map(mark).collect();
         format!("({})", list.join(", "))
     };
     let list: Vec<_> = (0..rows).map(|index| row(index * columns + 1)).collect();
     format!("{head} VALUES {} ON CONFLICT (hash) DO NOTHING", list.join(", "))
 }
 
-/// The texts that are built, for the test that prepares every statement.
+/// Texts built at run time, for the test that prepares every statement: SQLite's, then PostgreSQL's.
 #[cfg(test)]
-pub(crate) fn built_statements() -> impl Iterator<Item = &'static str> {
-    [&INSERT_ONE, &INSERT_MANY, &KNOWN].into_iter().map(|sql| sql.as_str())
+pub(crate) fn built_statements() -> [[&'static str; 3]; 2] {
+    let all = [&*INSERT_ONE, &*INSERT_MANY, &*KNOWN];
+    [all.map(|texts| texts.sqlite.as_str()), all.map(|texts| texts.postgres.as_str())]
 }
 
 /// Adds the keys whose hash is not in use and returns their number; [`keys_known`] tells which were.
 pub async fn keys_insert_new(tx: &mut Tx, keys: &[Key]) -> Result<u64> {
     let mut inserted = 0;
     let (full, rest) = keys.as_chunks::<CHUNK>();
-    let full = full.iter().map(|chunk| (INSERT_MANY.as_str(), chunk.as_slice()));
-    let rest = rest.chunks(1).map(|chunk| (INSERT_ONE.as_str(), chunk));
-    for (sql, chunk) in full.chain(rest) {
+    let full = full.iter().map(|chunk| (&*INSERT_MANY, chunk.as_slice()));
+    let rest = rest.chunks(1).map(|chunk| (&*INSERT_ONE, chunk));
+    for (texts, chunk) in full.chain(rest) {
+        let sql = texts.of(tx);
         let mut query = tx.query(Statement { table: "keys", sql });
         for key in chunk {
             query = bind(query, key)?;
@@ -78,7 +99,8 @@ pub async fn keys_insert_new(tx: &mut Tx, keys: &[Key]) -> Result<u64> {
 pub async fn keys_known(tx: &mut Tx, hashes: &[KeyHash]) -> Result<Vec<KnownKey>> {
     let mut all = Vec::new();
     for chunk in hashes.chunks(CHUNK) {
-        let mut query = tx.query(Statement { table: "keys", sql: &KNOWN });
+        let sql = KNOWN.of(tx);
+        let mut query = tx.query(Statement { table: "keys", sql });
         // The last ones are filled up: the same hash twice finds its key once.
         for at in 0..CHUNK {
             query = query.hash(chunk[at.min(chunk.len() - 1)]);

@@ -89,8 +89,11 @@ async fn every_statement_is_accepted_by_both_engines() {
             assert!(prepared.is_ok(), "{statement:?}: {prepared:?}");
         }
         let [sqlite, postgres] = ledger::built_statements();
-        let built = if matches!(db, Db::Sqlite { .. }) { sqlite } else { postgres };
-        for sql in built.into_iter().chain(key_import::built_statements()) {
+        let [sqlite_keys, postgres_keys] = key_import::built_statements();
+        let is_sqlite = matches!(db, Db::Sqlite { .. });
+        let built = if is_sqlite { sqlite } else { postgres };
+        let keys = if is_sqlite { sqlite_keys } else { postgres_keys };
+        for sql in built.into_iter().chain(keys) {
             let prepared = prepare(&db, sql).await;
             assert!(prepared.is_ok(), "{sql}: {prepared:?}");
         }

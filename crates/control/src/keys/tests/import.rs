@@ -106,7 +106,7 @@ async fn import_is_for_admins_and_bounded() {
 }
 
 /// A hash by its form; nothing here checks a secret against it.
-const BCRYPT: &str = "$2y$05$bcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01";
+const BCRYPT: &str = "$2y$05$bcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01";
 
 fn bcrypt_line(hash: &str, prefix: &str) -> String {
     format!("{}\n", json!({ "hash": hash, "hash_kind": "bcrypt", "prefix": prefix }))
