@@ -98,7 +98,7 @@ impl KeyUpgrade for Made {
 struct Nowhere;
 
 impl UsageSink for Nowhere {
-    fn take<'a>(&'a self, _batch: &'a SealedBatch) -> BoxFuture<'a, Result<Taken, PortError>> {
+    fn take(&self, _batch: Arc<SealedBatch>) -> BoxFuture<'_, Result<Taken, PortError>> {
         Box::pin(async { Ok(Taken::Applied) })
     }
 }

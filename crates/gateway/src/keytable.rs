@@ -243,7 +243,7 @@ fn id_hash(id: KeyId) -> u64 {
     let bytes = id.to_bytes();
     let last = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
     let mixed = last.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    mixed ^ mixed >> 32
+    mixed ^ (mixed >> 32)
 }
 
 impl KeyRecord {
@@ -309,13 +309,11 @@ impl KeyRecord {
     fn made_cell(&self) -> Arc<LazyCell> {
         let new = Arc::new(LazyCell::default());
         let before = self.cell.compare_and_swap(&None::<Arc<LazyCell>>, Some(new.clone()));
-        match Guard::into_inner(before) {
-            Some(theirs) => theirs,
-            None => {
-                self.subscription.key_cells().push(new.clone());
-                new
-            }
+        if let Some(theirs) = Guard::into_inner(before) {
+            return theirs;
         }
+        self.subscription.key_cells().push(new.clone());
+        new
     }
 
     pub(crate) fn facts<'r>(&'r self, state: &SubscriptionState, now: Timestamp) -> KeyFacts<'r> {

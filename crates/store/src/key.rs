@@ -73,7 +73,7 @@ pub(crate) fn bind<'q>(query: Query<'q>, key: &Key) -> Result<Query<'q>> {
         Some(products) => query.json(products)?,
         None => query.text_or_null(None::<&str>),
     };
-    Ok(query
+    query
         .count_or_null(key.rate_limit_per_minute)
         .json(&key.allowed_ips)?
         .time_or_null(key.expires_at)
@@ -81,7 +81,7 @@ pub(crate) fn bind<'q>(query: Query<'q>, key: &Key) -> Result<Query<'q>> {
         .time_or_null(key.revoked_at)
         .time(key.created_at)
         .flag(key.imported)
-        .json_or_null((!key.windows.is_empty()).then_some(&key.windows))?)
+        .json_or_null((!key.windows.is_empty()).then_some(&key.windows))
 }
 
 pub async fn key_by_id(tx: &mut Tx, id: KeyId) -> Result<Option<KeyWithTotals>> {

@@ -73,8 +73,8 @@ fn snapshot_key(row: &Row, last: &mut LastScopes) -> Result<SnapshotKey> {
 fn scopes(row: &Row, last: &mut LastScopes) -> Result<Arc<[String]>> {
     let text = row.text_at(5, "scopes")?;
     if last.0 != text {
-        let list: Vec<String> = serde_json::from_str(text).map_err(|_| row.corrupt("scopes"))?;
-        *last = (text.to_owned(), list.into());
+        let read: Vec<String> = serde_json::from_str(text).map_err(|_| row.corrupt("scopes"))?;
+        *last = (text.to_owned(), read.into());
     }
     Ok(last.1.clone())
 }

@@ -123,7 +123,7 @@ impl<T> Slots<T> {
     fn probe(&self, hash: u64) -> impl Iterator<Item = usize> {
         let capacity = self.tags.len();
         let fraction = u128::from(hash << SHARD_BITS);
-        let home = usize::try_from(fraction * capacity as u128 >> 64).unwrap_or(0);
+        let home = usize::try_from((fraction * capacity as u128) >> 64).unwrap_or(0);
         (home..capacity).chain(0..home)
     }
 
