@@ -13,7 +13,7 @@ impl Identity<'_> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let key = self.key;
         put_id(out, b"x-keytoll-key-id: key_", &key.id.to_bytes());
-        put_id(out, b"x-keytoll-partner-id: ptn_", &key.partner.to_bytes());
+        put_id(out, b"x-keytoll-partner-id: ptn_", &key.partner().to_bytes());
         out.extend_from_slice(b"x-keytoll-plan: ");
         let state = key.subscription.state.load();
         if let Some(slug) = &state.plan.slug {
