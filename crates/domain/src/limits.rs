@@ -19,8 +19,9 @@ use crate::time::{MICROS_PER_SECOND, Timestamp};
 
 /// Windows a cell can keep: second, minute, hour, day.
 const WINDOWS_MAX: usize = 4;
-/// Most standings one call can have: the windows of a product, of a subscription and of a key, and the quota.
-pub const LIMITS_MAX: usize = 3 * WINDOWS_MAX + 1;
+/// Most standings one call can have: the windows of a subscription and of a key, and the quota. A product's are not
+/// shown, because they would tell one partner of the calls of all others.
+pub const LIMITS_MAX: usize = 2 * WINDOWS_MAX + 1;
 
 /// In a packed policy: no such limit. Limits stay far below.
 const UNLIMITED: u64 = u64::MAX;
@@ -89,6 +90,12 @@ impl LimitName {
             Self::SpendCap => "spend_cap",
             Self::Concurrency => "concurrency",
         }
+    }
+
+    /// Whether it counts the calls of all partners, so that none may see where it stands.
+    pub fn is_of_product(self) -> bool {
+        let windows = Owner::Product.names();
+        windows.contains(&self)
     }
 
     /// Length of the window in whole seconds; a quota's and a spend cap's is that of its period.

@@ -31,13 +31,26 @@ pub(crate) struct Asked<'a> {
 }
 
 /// A granted call: what the ledger and the limits know of it.
-#[derive(Clone)]
 pub(crate) struct Grant {
     pub key: Arc<KeyRecord>,
     pub at: Timestamp,
     pub operation: OperationKey,
     pub units: u32,
     pub admitted: Admitted,
+    pub running: Running,
+}
+
+/// The place that a call takes among the running ones of its key, given back when this is dropped: at the end of
+/// the answer's body, or wherever the call ends before. Most keys have no such limit, and their calls no place.
+#[derive(Default)]
+pub(crate) struct Running(Option<Arc<KeyRecord>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(key) = &self.0 {
+            key.known_cell().release();
+        }
+    }
 }
 
 /// The key of a secret, past the 401 checks.
@@ -90,17 +103,23 @@ pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Re
         (_, None) => (OperationKey::NONE, 1),
     };
     let units = asked.units.unwrap_or(units);
-    let terms = key.terms(&key.subscription.state.load());
+    let mut terms = key.terms(&key.subscription.state.load());
+    let limits = asked.product.and_then(|product| product.limits.as_ref());
+    let product = limits.map(|limits| {
+        terms.product = limits.policy;
+        limits.cells.of(key.environment)
+    });
     let subscription = key.subscription_cell();
     let cell = key.cell(&terms.key);
-    let admitted = cells::admit(None, subscription, &cell, &terms, u64::from(units), asked.now)?;
-    Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted })
+    let admitted = cells::admit(product, subscription, &cell, &terms, u64::from(units), asked.now)?;
+    let running = Running(admitted.holds_place.then(|| key.clone()));
+    Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted, running })
 }
 
 /// Where all limits of a key stand. Consumes nothing.
 pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
     let terms = key.terms(&key.subscription.state.load());
-    cells::standings(None, key.subscription_cell(), &key.cell(&terms.key), &terms, now)
+    cells::standings(key.subscription_cell(), &key.cell(&terms.key), &terms, now)
 }
 
 impl Grant {
@@ -139,10 +158,5 @@ impl Grant {
     /// Settles a call that turned out to cost nothing.
     pub(crate) fn refund(&self) {
         self.settle(0);
-    }
-
-    /// Gives the call's place among the key's running ones back, once, at its end.
-    pub(crate) fn release(&mut self) {
-        self.admitted.release(&self.key.known_cell());
     }
 }

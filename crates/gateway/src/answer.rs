@@ -98,6 +98,7 @@ pub(crate) struct Problem<'a> {
     pub subject: Option<&'a str>,
     pub detail: &'static str,
     pub limited: Option<Limited>,
+    pub retry_after_secs: Option<u64>,
     pub upgrade_url: Option<&'a str>,
     pub allow: Option<&'a str>,
 }
@@ -129,6 +130,7 @@ pub(crate) fn with_problem<T>(
         subject: scope.as_deref(),
         detail: refusal.detail(),
         limited: refusal.limited(),
+        retry_after_secs: refusal.retry_after_secs(),
         upgrade_url: context.upgrade_url.filter(|_| a_plan_would_help(refusal)),
         allow: context.allow.filter(|_| refusal == Refusal::MethodNotAllowed),
     })
@@ -179,6 +181,7 @@ pub(crate) fn failure(failure: Failure) -> Problem<'static> {
         subject: None,
         detail,
         limited: None,
+        retry_after_secs: None,
         upgrade_url: None,
         allow: None,
     }
@@ -192,6 +195,7 @@ fn plain(refusal: Refusal) -> Problem<'static> {
         subject: None,
         detail: refusal.detail(),
         limited: None,
+        retry_after_secs: None,
         upgrade_url: None,
         allow: None,
     }
@@ -205,6 +209,7 @@ pub(crate) fn not_implemented() -> Problem<'static> {
         subject: None,
         detail: "This gateway does not pass protocol upgrades.",
         limited: None,
+        retry_after_secs: None,
         upgrade_url: None,
         allow: None,
     }
@@ -231,9 +236,11 @@ impl Problem<'_> {
         }
         body.extend_from_slice(b"\",\"status\":");
         put_number(&mut body, self.status.into());
-        if let Some(limited) = self.limited {
+        if let Some(secs) = self.retry_after_secs {
             body.extend_from_slice(b",\"retryAfter\":");
-            put_number(&mut body, limited.retry_after_secs());
+            put_number(&mut body, secs);
+        }
+        if let Some(limited) = self.limited {
             let name = limited.name.as_str().as_bytes();
             put(&mut body, &[b",\"violated-policies\":[\"", name, b"\"]"]);
         }
@@ -254,16 +261,17 @@ impl Problem<'_> {
         if let Some(allow) = self.allow {
             answer.field("allow", allow.as_bytes());
         }
-        if let Some(limited) = self.limited {
+        if let Some(secs) = self.retry_after_secs {
             answer.head.extend_from_slice(b"retry-after: ");
-            put_number(&mut answer.head, limited.retry_after_secs());
+            put_number(&mut answer.head, secs);
             answer.head.extend_from_slice(b"\r\n");
         }
         answer
     }
 }
 
-/// Puts the limit headers in: of the limit that refused, else of the tightest one.
+/// Puts the limit headers in: of the limit that refused, else of the tightest one. Where a product's window stands
+/// is not told: it would tell of other partners' calls.
 pub(crate) fn limit_fields(
     head: &mut Vec<u8>,
     standings: &Standings,
@@ -271,6 +279,7 @@ pub(crate) fn limit_fields(
     now: Timestamp,
 ) {
     let Some(tightest) = standings.tightest() else { return };
+    let refused = refused.filter(|limited| !limited.name.is_of_product());
     let (limit, remaining, reset) = match refused {
         Some(limited) => (limited.limit, limited.remaining, limited.retry_at),
         None => (tightest.limit, tightest.remaining, tightest.reset),

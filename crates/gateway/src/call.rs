@@ -8,7 +8,7 @@ use keytoll_domain::ledger::STATUS_CLIENT_GONE;
 use keytoll_domain::time::Timestamp;
 
 use crate::access_log::{Ending, Line};
-use crate::admit::Grant;
+use crate::admit::{Grant, Running};
 use crate::core::{Core, RequestId};
 use crate::journal::{End, Full};
 use crate::upstream::Upstream;
@@ -80,6 +80,7 @@ pub(crate) struct Finish {
     pub start: Start,
     /// The journal has a charge to which the end belongs.
     pub charged: bool,
+    pub running: Running,
     /// What of the access log's line is known already.
     pub line: Option<Line>,
     pub bytes_in: u64,
@@ -91,6 +92,7 @@ impl Finish {
     /// The answer is whole; its connection may serve another request if both sides have said everything.
     pub(crate) fn complete(&mut self, exchange: Exchange, keep_alive: bool) {
         self.aborted = false;
+        self.running = Running::default();
         if keep_alive && exchange.is_complete() {
             self.core.pool.give(&self.upstream, exchange.connection);
         }

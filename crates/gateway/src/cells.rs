@@ -31,8 +31,8 @@ pub(crate) struct Admitted {
     pub standings: Standings,
     /// Start of the period whose quota and spend were charged.
     pub period_start: Timestamp,
-    /// Whether the call takes one of the places the key has for running calls.
-    holds_place: bool,
+    /// Whether the call takes one of the places the key has for running calls, to be given back at its end.
+    pub holds_place: bool,
 }
 
 /// What the cells are asked to keep, and whose periods count.
@@ -84,6 +84,13 @@ impl LazyCell {
         self.lock().as_ref().map_or(0, |counted| counted.cell.period_units(period_start))
     }
 
+    /// Gives the place of a running call back; once for each call that holds one.
+    pub(crate) fn release(&self) {
+        if let Some(counted) = self.lock().as_mut() {
+            counted.cell.release();
+        }
+    }
+
     /// Frees counters that no longer matter. A cell with running calls stays.
     pub(crate) fn drop_idle(&self, now: Timestamp) {
         let mut slot = self.lock();
@@ -94,16 +101,6 @@ impl LazyCell {
 }
 
 impl Admitted {
-    /// Gives the place among the key's running calls back, the first time it is called. The one copy that a
-    /// call's end sees is the one to call it on.
-    pub(crate) fn release(&mut self, key: &LazyCell) {
-        if std::mem::take(&mut self.holds_place)
-            && let Some(counted) = key.lock().as_mut()
-        {
-            counted.cell.release();
-        }
-    }
-
     /// Returns what a call was admitted with and is not charged to quota and spend of its period. The places
     /// in the windows stay used.
     pub(crate) fn settle(&self, subscription: &LazyCell, admitted_units: u64, charged_units: u64) {
@@ -115,7 +112,7 @@ impl Admitted {
     }
 }
 
-/// Admits the call in all limits of all cells, or in none. What is admitted must be released at its end.
+/// Admits the call in all limits of all cells, or in none. A place that it takes must be released at its end.
 #[inline]
 pub(crate) fn admit(
     product: Option<&LazyCell>,
@@ -135,15 +132,14 @@ pub(crate) fn admit(
     })
 }
 
-/// Where all cells stand now. Consumes nothing.
+/// Where the cells that a partner may see stand now. Consumes nothing.
 pub(crate) fn standings(
-    product: Option<&LazyCell>,
     subscription: &LazyCell,
     key: &LazyCell,
     terms: &Terms,
     now: Timestamp,
 ) -> Standings {
-    with_cells(product, subscription, key, terms, now, |cells, period| {
+    with_cells(None, subscription, key, terms, now, |cells, period| {
         limits::standings(cells, period, now)
     })
 }

@@ -10,6 +10,7 @@ use keytoll_apispec::OperationMatcher;
 use keytoll_domain::catalog::{OperationKey, Plan, Product, UNITS_PER_CALL_MAX};
 use keytoll_domain::feed::{Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{PlanSlug, ProductId};
+use keytoll_domain::limits::CellPolicy;
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::scope::{self, ScopeIndex, ScopeSet};
 use keytoll_domain::subscription::{Overrides, Subscription};
@@ -23,7 +24,7 @@ use crate::keytable::{
 };
 use crate::options::Clock;
 use crate::ports::KeyUpgrade;
-use crate::route::{OperationRoute, Place, ProductRoute, Routes};
+use crate::route::{OperationRoute, Place, ProductCells, ProductLimits, ProductRoute, Routes};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::Upstream;
@@ -45,6 +46,8 @@ pub(crate) struct Compiler {
     products: BTreeMap<ProductId, Product>,
     plans: BTreeMap<(PlanSlug, u32), (Plan, Arc<PlanRecord>)>,
     product_indexes: HashMap<ProductId, u32>,
+    /// Of products that have or had windows of their own, for as long as the process runs.
+    product_cells: HashMap<ProductId, Arc<ProductCells>>,
     scope_indexes: HashMap<Arc<str>, ScopeIndex>,
     scope_sets: HashMap<ScopeSet, Arc<ScopeSet>>,
     /// By URL, so that an upstream keeps its connections when routes are made anew.
@@ -110,6 +113,7 @@ impl Compiler {
             products: BTreeMap::new(),
             plans: BTreeMap::new(),
             product_indexes: HashMap::new(),
+            product_cells: HashMap::new(),
             scope_indexes: HashMap::new(),
             scope_sets: HashMap::new(),
             upstreams: HashMap::new(),
@@ -316,10 +320,20 @@ impl Compiler {
             key_from: KeyFrom::of(&product.settings),
             texts: product.settings.error_texts,
             bill: product.settings.bill,
+            limits: self.product_limits(product),
             matcher,
             operations,
             no_operation: OperationKey::of(&product.id, "", ""),
         }
+    }
+
+    fn product_limits(&mut self, product: &Product) -> Option<ProductLimits> {
+        let policy = CellPolicy::of_product(product.settings.limits);
+        if policy.is_unlimited() {
+            return None;
+        }
+        let cells = self.product_cells.entry(product.id.clone()).or_default().clone();
+        Some(ProductLimits { policy, cells })
     }
 
     fn place(&mut self, product: &ProductId, url: Option<&str>) -> Place {

@@ -146,7 +146,9 @@ fn bind_here(
     rebuild::periods(&tables.keys, &periods);
     rebuild::periods(&tables.keys, &opened.unfolded);
     let since = now.plus_micros(-MICROS_PER_DAY);
-    let replayed = opened.journal.replay(since, |charge| rebuild::windows(&tables.keys, charge));
+    let products = rebuild::LimitedProducts::of(&tables.routes.load());
+    let replayed =
+        opened.journal.replay(since, |charge| rebuild::windows(&tables.keys, &products, charge));
     replayed.map_err(StartError::Replay)?;
 
     let log = Log::start(&options.access_log).map_err(|source| StartError::AccessLog {

@@ -185,7 +185,7 @@ impl<'r> Inbound<'r> {
             return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
         }
         let slot = call.slot.take();
-        self.hand_over(slot, upstream, told, Some(&call.grant))
+        self.hand_over(slot, upstream, told, Some(&mut call.grant))
     }
 
     fn hand_over(
@@ -193,7 +193,7 @@ impl<'r> Inbound<'r> {
         exchange: Option<Exchange>,
         upstream: &Arc<Upstream>,
         told: Told<'_>,
-        grant: Option<&Grant>,
+        mut grant: Option<&mut Grant>,
     ) -> Answer {
         let Some(exchange) = exchange else { return self.fail(Failure::Broken, told, None) };
         let upstream_head = exchange.head();
@@ -210,7 +210,7 @@ impl<'r> Inbound<'r> {
                 answer::put(&mut head, &[b"date: ", time.http.as_bytes(), b"\r\n"]);
             });
         }
-        if let Some(grant) = grant {
+        if let Some(grant) = &grant {
             answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
         }
         answer::put_request_id(&mut head, self.start.id);
@@ -222,6 +222,10 @@ impl<'r> Inbound<'r> {
             upstream: upstream.clone(),
             start: *self.start,
             charged: grant.is_some(),
+            running: grant
+                .as_mut()
+                .map(|grant| std::mem::take(&mut grant.running))
+                .unwrap_or_default(),
             line: self.line(status, "", told),
             bytes_in: 0,
             bytes_out: 0,

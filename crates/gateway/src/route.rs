@@ -7,9 +7,11 @@ use keytoll_apispec::{Match, OperationMatcher};
 use keytoll_domain::catalog::{Bill, ErrorTexts, OperationKey};
 use keytoll_domain::ids::ProductId;
 use keytoll_domain::key::Environment;
+use keytoll_domain::limits::CellPolicy;
 use keytoll_domain::scope::ScopeIndex;
 
 use crate::bits::BitSet;
+use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
 use crate::upstream::Upstream;
 
@@ -37,10 +39,34 @@ pub(crate) struct ProductRoute {
     pub key_from: KeyFrom,
     pub texts: ErrorTexts,
     pub bill: Bill,
+    /// Windows over all its callers.
+    pub limits: Option<ProductLimits>,
     pub matcher: OperationMatcher,
     pub operations: Vec<OperationRoute>,
     /// Stands in the ledger for calls whose operation is not known.
     pub no_operation: OperationKey,
+}
+
+/// A product's windows, which protect its upstream.
+pub(crate) struct ProductLimits {
+    pub policy: CellPolicy,
+    pub cells: Arc<ProductCells>,
+}
+
+/// What is counted of a product's calls; it outlives the route when that is compiled anew.
+#[derive(Default)]
+pub(crate) struct ProductCells {
+    live: LazyCell,
+    test: LazyCell,
+}
+
+impl ProductCells {
+    pub(crate) fn of(&self, environment: Environment) -> &LazyCell {
+        match environment {
+            Environment::Live => &self.live,
+            Environment::Test => &self.test,
+        }
+    }
 }
 
 pub(crate) struct OperationRoute {

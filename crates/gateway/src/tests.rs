@@ -5,6 +5,7 @@ mod credentials;
 mod entry;
 mod faults;
 mod limits;
+mod running;
 mod streams;
 mod strict;
 pub(crate) mod support;

@@ -190,7 +190,7 @@ pub(crate) fn charge(
         Err(refusal) => return Verdict::of(key, Some(refusal), asked.now),
     };
     // What is verified runs elsewhere, so that its end is not seen here.
-    grant.release();
+    drop(std::mem::take(&mut grant.running));
     let mut event = grant.charge(200, true, 0, id.0);
     event.verification = true;
     if writer.charge(&event).is_err() {

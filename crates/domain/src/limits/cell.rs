@@ -220,7 +220,9 @@ impl Cell {
         let now = self.clock;
         for (name, window) in &mut self.windows {
             let (remaining, reset) = window.charge(now, units);
-            into.push(*name, window.limit(), remaining, reset);
+            if self.policy.owner != Owner::Product {
+                into.push(*name, window.limit(), remaining, reset);
+            }
         }
         match self.policy.owner {
             Owner::Product => {}
@@ -258,8 +260,8 @@ impl Cell {
     }
 }
 
-/// Admits the call in all limits of its cells, or in none. Adds to `into` where each limit stands then and
-/// answers the start of the period that was charged, which a clock that steps back cannot move.
+/// Admits the call in all limits of its cells, or in none. Adds to `into` where each limit but the product's
+/// stands then, and answers the start of the period that was charged, which a clock that steps back cannot move.
 #[inline]
 pub fn admit(cells: &mut Cells<'_>, ask: &Ask, into: &mut Standings) -> Result<Timestamp, Limited> {
     let mut fits = cells.subscription.fits(ask);
@@ -282,15 +284,13 @@ pub fn admit(cells: &mut Cells<'_>, ask: &Ask, into: &mut Standings) -> Result<T
     Ok(cells.subscription.period.start)
 }
 
-/// Where all cells stand now. Consumes nothing.
+/// Where the cells of the subscription and the key stand now. Consumes nothing.
 pub fn standings(cells: &mut Cells<'_>, period: Period, now: Timestamp) -> Standings {
     let mut all = Standings::default();
     cells.subscription.enter_period(period);
-    let product = cells.product.as_deref_mut();
-    let key = cells.key.as_deref_mut();
-    let all_cells = [product, Some(&mut *cells.subscription), key];
-    for cell in all_cells.into_iter().flatten() {
-        cell.stand(now, &mut all);
+    cells.subscription.stand(now, &mut all);
+    if let Some(key) = &mut cells.key {
+        key.stand(now, &mut all);
     }
     all
 }

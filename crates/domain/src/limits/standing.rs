@@ -14,7 +14,7 @@ pub struct Standing {
     pub window_secs: u64,
 }
 
-/// Standings of all limits a call met, without allocation, in the order product, subscription, quota, key.
+/// Standings of all limits a call met, without allocation, in the order subscription, quota, key.
 #[derive(Clone, Copy, Debug)]
 pub struct Standings {
     len: u32,

@@ -64,9 +64,16 @@ fn a_refusal_by_one_limit_consumes_none() {
     assert_eq!(limited.name, LimitName::KeyMinute);
     let now = standings(&mut cells, ask(0, 1).period, Timestamp(0));
     let remaining: Vec<_> = now.iter().map(|s| (s.name.as_str(), s.remaining)).collect();
-    let expected = [("product_minute", 288), ("minute", 88), ("quota", 188), ("key_minute", 0)];
-    assert_eq!(remaining, expected);
+    assert_eq!(remaining, [("minute", 88), ("quota", 188), ("key_minute", 0)]);
     assert_eq!(now.tightest().unwrap().name, LimitName::KeyMinute);
+    let mut cells =
+        Cells { product: Some(&mut product), subscription: &mut subscription, key: None };
+    assert!(ask_of(&mut cells, &ask(0, 88)).is_ok());
+    let mut other = Cell::new(CellPolicy::of_subscription(minute(1_000), None));
+    let mut cells = Cells { product: Some(&mut product), subscription: &mut other, key: None };
+    assert_eq!(ask_of(&mut cells, &ask(0, 201)).unwrap_err().remaining, 300 - 12 - 88);
+    let shown = ask_of(&mut cells, &ask(0, 200)).unwrap();
+    assert_eq!(shown.iter().count(), 1, "where the product stands is nobody's to see");
 }
 
 #[test]

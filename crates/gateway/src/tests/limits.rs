@@ -1,6 +1,7 @@
 //! Windows and quota as callers meet them, across restarts too.
 
 use keytoll_domain::catalog::{Bill, Quota, WindowLimits};
+use keytoll_domain::feed::Changed;
 use keytoll_domain::key::{Environment, KeyWindows};
 
 use super::support::*;
@@ -234,4 +235,56 @@ fn a_cap_below_the_fee_lets_no_call_pass() {
     let world = setup.start();
     assert_eq!(world.get("/zoo/animals").code(), "spend_cap_reached");
     assert_eq!(world.sums().units, 0);
+}
+
+#[test]
+fn a_products_windows_hold_for_all_partners_together_and_are_shown_to_none() {
+    let upstream = Upstream::new();
+    let data = std::env::temp_dir().join(format!("keytoll-gateway-windows-{}", std::process::id()));
+    let hands = Hands::new();
+    let setup = || {
+        let mut setup = Setup::new(&upstream);
+        setup.settings.limits = WindowLimits { minute: Some(5), ..WindowLimits::default() };
+        setup.plan.limits = WindowLimits { minute: Some(100), ..WindowLimits::default() };
+        setup.keys.push(key(8, "second key"));
+        setup.sandbox = setup.upstream.clone();
+        let mut test = key(9, "test key");
+        test.environment = Environment::Test;
+        setup.keys.push(test);
+        setup.data = Some(data.clone());
+        setup.hands = hands.clone();
+        setup
+    };
+    let world = setup().start();
+    for (line, key) in [("GET /zoo/herd", "second key"), ("GET /zoo/animals", KEY)] {
+        let answer = world.call(line, &format!("X-API-Key: {key}\r\n"));
+        assert_eq!((answer.status, answer.header("x-ratelimit-limit")), (200, "100"));
+        assert!(!answer.header("ratelimit").contains("product"), "{answer:?}");
+    }
+    let refused = |world: &World| {
+        let refused = world.call("GET /zoo/herd", "X-API-Key: second key\r\n");
+        assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"));
+        assert_eq!(refused.json()["violated-policies"][0], "product_minute");
+        assert_eq!(
+            (refused.header("retry-after"), refused.header("x-ratelimit-limit")),
+            ("60", "100")
+        );
+        assert!(!refused.header("ratelimit").contains("product"), "{refused:?}");
+        let usage = world.get("/zoo/.keytoll/usage");
+        assert!(!String::from_utf8(usage.body).unwrap().contains("product"));
+    };
+    refused(&world);
+    assert_eq!(world.call("GET /zoo/herd", "X-API-Key: test key\r\n").status, 200, "of its own");
+    // What is counted stays when the product changes, and after a restart.
+    let mut changed = world.records.snapshot.lock().unwrap().products[0].clone();
+    changed.name = "Large zoo".into();
+    world.records.change(Changed::Product(Box::new(changed)));
+    refused(&world);
+    drop(world);
+    let world = setup().start();
+    refused(&world);
+    hands.advance_millis(61_000);
+    assert_eq!(world.call("GET /zoo/herd", "X-API-Key: second key\r\n").status, 200);
+    drop(world);
+    let _ = std::fs::remove_dir_all(data);
 }
