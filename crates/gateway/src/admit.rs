@@ -13,9 +13,13 @@ use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::Timestamp;
 
 use crate::cells::{self, Admitted};
+use crate::fields::Fields;
 use crate::journal::Charge;
 use crate::keytable::{KeyRecord, KeyTable};
 use crate::route::{Found, Place, ProductRoute};
+
+/// Says in an upstream's answer what the call cost.
+const UNITS_HEADER: &str = "x-keytoll-units";
 
 /// What a call asks for. Facts that are absent are not checked.
 #[derive(Clone, Copy)]
@@ -35,7 +39,10 @@ pub(crate) struct Grant {
     pub key: Arc<KeyRecord>,
     pub at: Timestamp,
     pub operation: OperationKey,
+    /// As many as are admitted.
     pub units: u32,
+    /// Present where the upstream says what a call costs, at most [`Self::units`]: what it costs if it does not say.
+    pub usual_units: Option<u32>,
     pub admitted: Admitted,
     pub running: Running,
 }
@@ -97,12 +104,15 @@ pub(crate) fn judge(key: &KeyRecord, asked: &Asked<'_>) -> Result<(), Refusal> {
 /// Decides and takes the units from all limits, or from none.
 pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Refusal> {
     judge(key, asked)?;
-    let (operation, units) = match (asked.found, asked.product) {
-        (Some(Found::Operation(operation)), _) => (operation.key, operation.units),
-        (_, Some(product)) => (product.no_operation, 1),
-        (_, None) => (OperationKey::NONE, 1),
+    let (operation, units, max_units) = match (asked.found, asked.product) {
+        (Some(Found::Operation(operation)), _) => {
+            (operation.key, operation.units, operation.max_units.filter(|_| asked.proxied))
+        }
+        (_, Some(product)) => (product.no_operation, 1, None),
+        (_, None) => (OperationKey::NONE, 1, None),
     };
-    let units = asked.units.unwrap_or(units);
+    let usual_units = max_units.map(|_| units);
+    let units = asked.units.or(max_units).unwrap_or(units);
     let mut terms = key.terms(&key.subscription.state.load());
     let limits = asked.product.and_then(|product| product.limits.as_ref());
     let product = limits.map(|limits| {
@@ -113,7 +123,8 @@ pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Re
     let cell = key.cell(&terms.key);
     let admitted = cells::admit(product, subscription, &cell, &terms, u64::from(units), asked.now)?;
     let running = Running(admitted.holds_place.then(|| key.clone()));
-    Ok(Grant { key: key.clone(), at: asked.now, operation, units, admitted, running })
+    let (key, at) = (key.clone(), asked.now);
+    Ok(Grant { key, at, operation, units, usual_units, admitted, running })
 }
 
 /// Where all limits of a key stand. Consumes nothing.
@@ -123,11 +134,17 @@ pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
 }
 
 impl Grant {
+    /// What the call costs if it is billed, by the upstream's answer if that is there and has a say.
+    pub(crate) fn cost(&self, answer: Option<&Fields>) -> u32 {
+        let Some(usual) = self.usual_units else { return self.units };
+        answer.and_then(units_said).map_or(usual, |said| said.min(self.units))
+    }
+
     /// The ledger's entry. Test calls are in it with no units charged.
     pub(crate) fn charge(
         &self,
         status: u16,
-        charged: bool,
+        units: u32,
         latency_micros: u32,
         request: u128,
     ) -> Charge {
@@ -141,7 +158,7 @@ impl Grant {
             environment: self.key.environment,
             status,
             units_admitted: self.units,
-            units_charged: if charged && live { self.units } else { 0 },
+            units_charged: if live { units } else { 0 },
             latency_micros,
             request,
             verification: false,
@@ -149,14 +166,21 @@ impl Grant {
     }
 
     /// Gives what was admitted and is not charged back to quota and spend; the places in the windows stay
-    /// used.
-    pub(crate) fn settle(&self, charged_units: u32) {
-        let (admitted, charged) = (u64::from(self.units), u64::from(charged_units));
-        self.admitted.settle(self.key.subscription_cell(), admitted, charged);
+    /// used. The standings are those after it.
+    pub(crate) fn settle(&mut self, charged_units: u32) {
+        if charged_units < self.units {
+            let (admitted, charged) = (u64::from(self.units), u64::from(charged_units));
+            self.admitted.settle(self.key.subscription_cell(), admitted, charged);
+            self.admitted.standings = standings(&self.key, self.at);
+        }
     }
+}
 
-    /// Settles a call that turned out to cost nothing.
-    pub(crate) fn refund(&self) {
-        self.settle(0);
-    }
+/// The number in the only `X-Keytoll-Units` of an answer; what is no number is not there.
+fn units_said(answer: &Fields) -> Option<u32> {
+    let mut said = answer.named(UNITS_HEADER);
+    let text = said.next().filter(|_| said.next().is_none())?;
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let add = |sum: u32, digit: &u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
+    digits.then(|| text.iter().fold(0, add))
 }

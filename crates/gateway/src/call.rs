@@ -40,27 +40,29 @@ impl Call {
 
     /// The upstream answered. An error means that the answer must not leave.
     pub(crate) fn charge(&mut self, status: u16) -> Result<(), Full> {
-        let charged = match self.bill {
+        let billed = match self.bill {
             Bill::All => true,
             Bill::Success => (200..300).contains(&status),
         };
-        self.record(status, charged)
+        let answer = self.slot.as_ref().map(|exchange| &exchange.head().fields);
+        let units = if billed { self.grant.cost(answer) } else { 0 };
+        self.record(status, units)
     }
 
     /// There is no answer; the call is recorded with 0 units unless its client is the reason.
     pub(crate) fn charge_failed(&mut self, status: u16) -> Result<(), Full> {
         let sent = self.slot.as_ref().is_some_and(|exchange| exchange.sent);
-        self.record(status, status == STATUS_CLIENT_GONE && sent)
+        let billed = status == STATUS_CLIENT_GONE && sent;
+        let units = if billed { self.grant.cost(None) } else { 0 };
+        self.record(status, units)
     }
 
-    fn record(&mut self, status: u16, charged: bool) -> Result<(), Full> {
+    fn record(&mut self, status: u16, units: u32) -> Result<(), Full> {
         self.done = true;
         let latency = micros_since(self.start.at, self.core.now());
-        let charge = self.grant.charge(status, charged, latency, self.start.id.0);
+        let charge = self.grant.charge(status, units, latency, self.start.id.0);
         let written = self.core.writer.borrow_mut().charge(&charge);
-        if !charged || written.is_err() {
-            self.grant.refund();
-        }
+        self.grant.settle(if written.is_ok() { units } else { 0 });
         written
     }
 }

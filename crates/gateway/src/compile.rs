@@ -307,7 +307,8 @@ impl Compiler {
                 key: OperationKey::of(&product.id, &op.method, &op.path),
                 name: format!("{} {}", op.method, op.path).into(),
                 operation_id: op.operation_id.as_deref().map(Into::into),
-                units: u32::try_from(op.units.min(UNITS_PER_CALL_MAX)).unwrap_or(u32::MAX),
+                units: units(op.units),
+                max_units: op.max_units.map(|most| units(most.max(op.units))),
                 scopes: scopes.into(),
                 plans,
             });
@@ -353,4 +354,8 @@ impl Compiler {
             }
         }
     }
+}
+
+fn units(units: u64) -> u32 {
+    u32::try_from(units.min(UNITS_PER_CALL_MAX)).unwrap_or(u32::MAX)
 }

@@ -75,6 +75,8 @@ pub(crate) struct OperationRoute {
     pub name: Box<str>,
     pub operation_id: Option<Box<str>>,
     pub units: u32,
+    /// What a proxied call is admitted with, where its upstream says afterwards what it cost.
+    pub max_units: Option<u32>,
     pub scopes: Box<[Box<[ScopeIndex]>]>,
     /// Indexes of the plans that allow it.
     pub plans: BitSet,

@@ -84,8 +84,9 @@ pub(crate) async fn serve(
         Err(refusal) => return own::refuse(core, start, refusal),
     };
     let form = serde_json::from_slice::<Form>(&body).ok();
-    let payable =
-        |form: &Form| form.units.is_none_or(|units| u64::from(units) <= UNITS_PER_CALL_MAX);
+    let payable = |form: &Form| {
+        form.units.is_none_or(|units| (1..=UNITS_PER_CALL_MAX).contains(&u64::from(units)))
+    };
     let Some(form) = form.filter(payable) else {
         return own::refuse(core, start, Refusal::RequestInvalid);
     };
@@ -191,10 +192,10 @@ pub(crate) fn charge(
     };
     // What is verified runs elsewhere, so that its end is not seen here.
     drop(std::mem::take(&mut grant.running));
-    let mut event = grant.charge(200, true, 0, id.0);
+    let mut event = grant.charge(200, grant.units, 0, id.0);
     event.verification = true;
     if writer.charge(&event).is_err() {
-        grant.refund();
+        grant.settle(0);
         return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
     }
     Verdict {

@@ -288,3 +288,76 @@ fn a_products_windows_hold_for_all_partners_together_and_are_shown_to_none() {
     drop(world);
     let _ = std::fs::remove_dir_all(data);
 }
+
+#[test]
+fn upstream_says_the_units_within_what_was_admitted() {
+    let upstream = Upstream::with(|served| {
+        let said = served.head.lines().find_map(|line| line.strip_prefix("X-Say: "));
+        let said = said.unwrap_or_default().replace('|', "\r\n");
+        served.client.send(format!("HTTP/1.1 {said}\r\nContent-Length: 0\r\n\r\n"));
+        Then::KeepOpen
+    });
+    let mut setup = Setup::new(&upstream);
+    setup.settings.bill = Bill::Success;
+    setup.plan.quota = Some(Quota { units: 1_000, hard: true });
+    setup.plan.limits = WindowLimits { hour: Some(10_000), ..WindowLimits::default() };
+    setup.sandbox = setup.upstream.clone();
+    let mut test = key(9, "test key");
+    test.environment = Environment::Test;
+    setup.keys.push(test);
+    let world = setup.start();
+    let mut charged = 0;
+    let mut window = 10_000;
+    for (said, units) in [
+        ("200 OK|X-Keytoll-Units: 7", 7),
+        ("200 OK|x-keytoll-units: 0", 0),
+        ("200 OK|X-Keytoll-Units: 0040", 40),
+        ("200 OK|X-Keytoll-Units: 51", 50),
+        ("200 OK|X-Keytoll-Units: 99999999999999999999999", 50),
+        ("200 OK", 2),
+        ("200 OK|X-Keytoll-Units: -1", 2),
+        ("200 OK|X-Keytoll-Units: 1.5", 2),
+        ("200 OK|X-Keytoll-Units:", 2),
+        ("200 OK|X-Keytoll-Units: 7|X-Keytoll-Units: 7", 2),
+        ("204 No Content|X-Keytoll-Units: 3", 3),
+        ("500 Oops|X-Keytoll-Units: 7", 0),
+    ] {
+        let fields = format!("X-API-Key: {KEY}\r\nX-Say: {said}\r\n");
+        let answer = world.call("GET /zoo/metered", &fields);
+        assert_eq!(answer.header("x-keytoll-units"), "", "{said}");
+        charged += units;
+        window -= 50;
+        assert!(
+            answer.header("ratelimit").contains(&format!("\"quota\";r={};", 1_000 - charged)),
+            "{said}: {answer:?}"
+        );
+        assert!(
+            answer.header("ratelimit").contains(&format!("\"hour\";r={window};")),
+            "{answer:?}"
+        );
+        assert_eq!(world.sums().units, charged, "{said}");
+    }
+    let plain = world.call(
+        "GET /zoo/animals",
+        &format!("X-API-Key: {KEY}\r\nX-Say: 200 OK|X-Keytoll-Units: 9\r\n"),
+    );
+    assert_eq!((plain.status, world.sums().units), (200, charged + 1), "no say without max_units");
+    let test = world
+        .call("GET /zoo/metered", "X-API-Key: test key\r\nX-Say: 200 OK|X-Keytoll-Units: 9\r\n");
+    assert_eq!((test.status, world.sums().units), (200, charged + 1));
+    assert!(world.gateway().settle(std::time::Duration::from_secs(20)));
+    assert_eq!(world.ledger.sums(Environment::Test).units, 0);
+}
+
+#[test]
+fn call_needs_room_for_the_most_it_could_cost() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.quota = Some(Quota { units: 51, hard: true });
+    let world = setup.start();
+    for status in [200, 429] {
+        let answer = world.get("/zoo/metered");
+        assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (status, "49"));
+    }
+    assert_eq!(upstream.seen().len(), 1);
+}

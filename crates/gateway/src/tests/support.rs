@@ -348,6 +348,8 @@ fn operations() -> Vec<Operation> {
     feed.scopes = vec![vec!["zoo:feed".into()]];
     let mut herd = operation("GET", "/herd");
     herd.units = 3;
+    let mut metered = operation("GET", "/metered");
+    (metered.units, metered.max_units) = (2, Some(50));
     vec![
         operation("GET", "/animals"),
         operation("GET", "/animals/{id}"),
@@ -356,6 +358,7 @@ fn operations() -> Vec<Operation> {
         operation("PUT", "/animals"),
         feed,
         herd,
+        metered,
         operation("GET", "/pens"),
         operation("GET", "/pens/{id}"),
         operation("GET", "/pens/{id}/locks"),
