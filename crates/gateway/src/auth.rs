@@ -38,6 +38,23 @@ struct Asking<'r> {
     method: &'r str,
     path: &'r str,
     query: Option<&'r str>,
+    /// It names a version that the product has not.
+    unknown_version: bool,
+}
+
+impl<'r> Asking<'r> {
+    fn new(method: &'r str, path: &'r str, query: Option<&'r str>) -> Self {
+        Self { method, path, query, unknown_version: false }
+    }
+
+    /// The version of the product that is asked for; the path becomes the one below it.
+    fn version_of(&mut self, core: &Core, product: Product, fields: &Fields) -> Product {
+        let located =
+            core.with_routes(|routes| routes.below(product.id.as_str(), self.path, fields));
+        let Some(located) = located else { return product };
+        (self.path, self.unknown_version) = (located.rest, located.unknown_version);
+        located.product
+    }
 }
 
 /// `/v1/auth/{product}`, and `/v1/auth/{product}/the/path` for proxies that append it.
@@ -53,15 +70,16 @@ pub(crate) fn forward(
     let asking = if suffix.is_empty() {
         asking_of(fields, "x-forwarded-method", "x-forwarded-uri")
     } else {
-        Some(Asking { method: request.method(), path: suffix, query: request.query() })
+        Some(Asking::new(request.method(), suffix, request.query()))
     };
     let product = match product_of(core, client, fields, id) {
         Ok(product) => product,
         Err(refusal) => return own::refuse(core, start, refusal),
     };
-    let Some(asking) = asking else {
+    let Some(mut asking) = asking else {
         return own::refuse(core, start, Refusal::RequestInvalid);
     };
+    let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
     let decision = decide(core, start, fields, &product, &asking, Some(address));
     let mut answer = match decision.verdict.refusal {
@@ -87,9 +105,10 @@ pub(crate) fn nginx(
         Ok(product) => product,
         Err(refusal) => return nginx_refusal(core, start, refusal, &Context::default()),
     };
-    let Some(asking) = asking_of(fields, "x-original-method", "x-original-uri") else {
+    let Some(mut asking) = asking_of(fields, "x-original-method", "x-original-uri") else {
         return nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
     };
+    let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
     let decision = decide(core, start, fields, &product, &asking, Some(address));
     let mut answer = match decision.verdict.refusal {
@@ -138,7 +157,7 @@ fn asking_of<'r>(fields: &'r Fields, method: &'r str, uri: &'r str) -> Option<As
 fn asking_about<'r>(method: &'r str, uri: &'r str) -> Asking<'r> {
     let (path, query) =
         uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
-    Asking { method, path, query }
+    Asking::new(method, path, query)
 }
 
 /// What came of a question, and what its answer needs beside.
@@ -184,7 +203,11 @@ fn decide<'p>(
     let decision = match known {
         Err(refusal) => Decision::of_unknown(refusal),
         Ok((key, key_places)) => {
-            let place = product.find(asking.method, asking.path);
+            let place = if asking.unknown_version {
+                Found::NoPath
+            } else {
+                product.find(asking.method, asking.path)
+            };
             let asked = Asked {
                 now: start.at,
                 product: Some(product),

@@ -7,7 +7,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use keytoll_apispec::OperationMatcher;
-use keytoll_domain::catalog::{OperationKey, Plan, Product, UNITS_PER_CALL_MAX};
+use keytoll_domain::catalog::{
+    Operation, OperationKey, Plan, Product, ProductVersion, Target, UNITS_PER_CALL_MAX,
+    version_path,
+};
 use keytoll_domain::feed::{Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{PlanSlug, ProductId};
 use keytoll_domain::limits::CellPolicy;
@@ -24,7 +27,9 @@ use crate::keytable::{
 };
 use crate::options::Clock;
 use crate::ports::KeyUpgrade;
-use crate::route::{OperationRoute, Place, ProductCells, ProductLimits, ProductRoute, Routes};
+use crate::route::{
+    OperationRoute, Place, ProductCells, ProductLimits, ProductRoute, Routes, Versions,
+};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::Upstream;
@@ -170,11 +175,10 @@ impl Compiler {
             return;
         }
         let products = std::mem::take(&mut self.products);
-        let compile = |product| {
-            let route = self.route(product);
-            (route.id.as_str().into(), Arc::new(route))
-        };
-        let routes = Routes { products: products.values().map(compile).collect() };
+        let mut routes = Routes::default();
+        for product in products.values() {
+            self.add_routes(product, &mut routes);
+        }
         self.products = products;
         self.tables.routes.store(Arc::new(routes));
         self.tables.routes_version.fetch_add(1, Ordering::Release);
@@ -289,35 +293,51 @@ impl Compiler {
         self.scope_sets.entry(set).or_insert_with_key(|set| Arc::new(set.clone())).clone()
     }
 
-    fn route(&mut self, product: &Product) -> ProductRoute {
-        let pairs = product.operations.iter().map(|op| (op.method.as_str(), op.path.as_str()));
-        let matcher = OperationMatcher::new(pairs);
-        let mut operations = Vec::with_capacity(product.operations.len());
-        for op in &product.operations {
-            let allowing = self
-                .plans
-                .values()
-                .filter(|(plan, _)| plan.allows(&product.id, &op.method, &op.path));
-            let plans = allowing.map(|(_, record)| record.index).collect();
-            let mut scopes = Vec::with_capacity(op.scopes.len());
-            for alternative in &op.scopes {
-                scopes.push(alternative.iter().map(|text| self.scope_index(text)).collect());
-            }
-            operations.push(OperationRoute {
-                key: OperationKey::of(&product.id, &op.method, &op.path),
-                name: format!("{} {}", op.method, op.path).into(),
-                operation_id: op.operation_id.as_deref().map(Into::into),
-                units: units(op.units),
-                max_units: op.max_units.map(|most| units(most.max(op.units))),
-                scopes: scopes.into(),
-                plans,
-            });
+    /// A product's versions, by path and by host.
+    fn add_routes(&mut self, product: &Product, routes: &mut Routes) {
+        let id: Box<str> = product.id.as_str().into();
+        let default = Arc::new(self.route(product, None));
+        for host in &product.settings.hosts {
+            routes.hosts.insert(host.as_str().into(), default.clone());
         }
+        let mut further = HashMap::with_capacity(product.versions.len());
+        for version in &product.versions {
+            let route = Arc::new(self.route(product, Some(version)));
+            if let Some(host) = &version.host {
+                routes.hosts.insert(host.as_str().into(), route.clone());
+            }
+            further.insert(version.version.as_str().into(), route);
+        }
+        if !further.is_empty() {
+            let versioning = &product.settings.versioning;
+            let versions = Versions {
+                by: versioning.by,
+                header: versioning.header.as_str().into(),
+                default: product.version.as_str().into(),
+                further,
+            };
+            routes.versions.insert(id.clone(), versions);
+        }
+        routes.products.insert(id, default);
+    }
+
+    /// One version's route; `None` is the default one.
+    fn route(&mut self, product: &Product, version: Option<&ProductVersion>) -> ProductRoute {
+        let operations = version.map_or(&product.operations, |version| &version.operations);
+        let pairs = operations.iter().map(|op| (op.method.as_str(), op.path.as_str()));
+        let matcher = OperationMatcher::new(pairs);
+        let operations = operations.iter().map(|op| self.operation(product, version, op)).collect();
+        let (live, test) = match version {
+            None => (product.live_targets(), product.test_targets()),
+            Some(version) => {
+                (product.version_live_targets(version), product.version_test_targets(version))
+            }
+        };
         ProductRoute {
             id: product.id.clone(),
             index: self.product_index(&product.id),
-            live: self.place(&product.id, product.upstream.as_deref()),
-            sandbox: self.place(&product.id, product.sandbox.as_deref()),
+            live: self.place(&product.id, &live),
+            sandbox: self.place(&product.id, &test),
             key_from: KeyFrom::of(&product.settings),
             texts: product.settings.error_texts,
             bill: product.settings.bill,
@@ -337,8 +357,36 @@ impl Compiler {
         Some(ProductLimits { policy, cells })
     }
 
-    fn place(&mut self, product: &ProductId, url: Option<&str>) -> Place {
-        let Some(url) = url else { return Place::Absent };
+    fn operation(
+        &mut self,
+        product: &Product,
+        version: Option<&ProductVersion>,
+        op: &Operation,
+    ) -> OperationRoute {
+        let allowing =
+            self.plans.values().filter(|(plan, _)| plan.allows(&product.id, &op.method, &op.path));
+        let plans = allowing.map(|(_, record)| record.index).collect();
+        let mut scopes = Vec::with_capacity(op.scopes.len());
+        for alternative in &op.scopes {
+            scopes.push(alternative.iter().map(|text| self.scope_index(text)).collect());
+        }
+        let path = version.map(|version| version_path(&version.version, &op.path));
+        let path = path.as_deref().unwrap_or(&op.path);
+        OperationRoute {
+            key: OperationKey::of(&product.id, &op.method, path),
+            name: format!("{} {path}", op.method).into(),
+            operation_id: op.operation_id.as_deref().map(Into::into),
+            units: units(op.units),
+            max_units: op.max_units.map(|most| units(most.max(op.units))),
+            scopes: scopes.into(),
+            plans,
+        }
+    }
+
+    fn place(&mut self, product: &ProductId, targets: &[Target]) -> Place {
+        let Some(url) = targets.first().map(|target| target.url.as_str()) else {
+            return Place::Absent;
+        };
         if let Some(known) = self.upstreams.get(url) {
             return Place::At(known.clone());
         }

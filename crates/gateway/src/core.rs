@@ -19,9 +19,10 @@ use crate::compile::Tables;
 use crate::entry::Gate;
 use crate::fields::{Fields, Name};
 use crate::journal::Writer;
+use crate::locate::LocalRoutes;
+pub(crate) use crate::locate::Product;
 use crate::metrics::{CoreMetrics, Metrics};
 use crate::options::{Clock, Options};
-use crate::route::{ProductRoute, Routes};
 use crate::server::deadline::Deadlines;
 use crate::upstream::pool::Pool;
 
@@ -121,15 +122,20 @@ impl Core {
         self.shared.now()
     }
 
-    /// The product of an id, as this core's own copy of the routes has it.
+    /// The product of an id; its default version.
     pub(crate) fn product(&self, id: &str) -> Option<Product> {
+        self.with_routes(|routes| routes.product(id))
+    }
+
+    /// Looks at this core's own copy of the routes.
+    pub(crate) fn with_routes<T>(&self, with: impl FnOnce(&LocalRoutes) -> T) -> T {
         let tables = &self.shared.tables;
         let version = tables.routes_version.load(Ordering::Acquire);
         let mut local = self.routes.borrow_mut();
         if local.version != Some(version) {
             *local = LocalRoutes::of(&tables.routes.load(), version);
         }
-        local.products.get(id).cloned()
+        with(&local)
     }
 
     /// `2026-11-21T12:00:00.123456Z`, written anew once a second.
@@ -169,24 +175,6 @@ impl Core {
             count,
         };
         taken.into_iter().map(row).collect()
-    }
-}
-
-/// A product, held by a request without touching what other cores hold.
-pub(crate) type Product = Rc<Arc<ProductRoute>>;
-
-/// One core's copy of the routes: requests that hold a product count on their own core only.
-#[derive(Default)]
-struct LocalRoutes {
-    version: Option<u64>,
-    products: HashMap<Box<str>, Product>,
-}
-
-impl LocalRoutes {
-    fn of(routes: &Routes, version: u64) -> Self {
-        let local =
-            |(id, product): (&Box<str>, &Arc<ProductRoute>)| (id.clone(), Rc::new(product.clone()));
-        Self { version: Some(version), products: routes.products.iter().map(local).collect() }
     }
 }
 

@@ -26,6 +26,7 @@ mod identity;
 pub mod journal;
 mod keytable;
 mod listener;
+mod locate;
 mod metrics;
 mod options;
 mod outgoing;

@@ -22,6 +22,7 @@ use crate::core::{Core, Product};
 use crate::credential::{self, KeyFrom};
 use crate::fields::Name;
 use crate::keytable::KeyRecord;
+use crate::locate::{Located, Whose};
 use crate::metrics::Outcome;
 use crate::options::Bounds;
 use crate::outgoing::Outgoing;
@@ -44,13 +45,15 @@ pub(crate) async fn serve(
 ) -> Option<Answer> {
     let at = core.now();
     let start = Start { id: core.next_id(at), at };
-    let path = request.path();
-    if own::is_own(path) {
-        return Some(own::serve(core, &start, client, request, source).await);
-    }
-    let Some((product, rest)) = find(core, path) else {
-        return Some(own::refuse_logged(core, &start, client, request, Refusal::NoSuchProduct));
+    let located = match core.with_routes(|routes| routes.whose(request)) {
+        Whose::Ours => return Some(own::serve(core, &start, client, request, source).await),
+        Whose::Nobodys => {
+            let refusal = Refusal::NoSuchProduct;
+            return Some(own::refuse_logged(core, &start, client, request, refusal));
+        }
+        Whose::Products(located) => located,
     };
+    let Located { product, rest, unknown_version } = located;
     if rest == "/.keytoll" || rest.starts_with("/.keytoll/") {
         return Some(own::of_product(core, &start, client, request, &product, rest));
     }
@@ -58,18 +61,17 @@ pub(crate) async fn serve(
         return Some(answer::not_implemented().answer(start.id));
     }
     let framing = source.framing();
-    let call = Inbound { core, start: &start, client, request, product: &product, rest, framing };
-    if product.is_keyless() { call.pass(source).await } else { call.sell(source).await }
-}
-
-/// The product of a path and what is below it, which keeps its slash and is at least `/`.
-fn find<'p>(core: &Core, path: &'p str) -> Option<(Product, &'p str)> {
-    let path = path.strip_prefix('/')?;
-    let (id, rest) = match path.find('/') {
-        Some(slash) => path.split_at(slash),
-        None => (path, "/"),
+    let call = Inbound {
+        core,
+        start: &start,
+        client,
+        request,
+        product: &product,
+        rest,
+        unknown_version,
+        framing,
     };
-    core.product(id).map(|product| (product, rest))
+    if product.is_keyless() { call.pass(source).await } else { call.sell(source).await }
 }
 
 /// One request for a product.
@@ -80,6 +82,8 @@ struct Inbound<'r> {
     request: &'r Request,
     product: &'r Product,
     rest: &'r str,
+    /// There is no version of the name that the request says.
+    unknown_version: bool,
     framing: BodyFraming,
 }
 
@@ -96,6 +100,9 @@ impl<'r> Inbound<'r> {
     /// A product without keys: no decision, no limits, no ledger.
     async fn pass(&self, source: &mut dyn Source) -> Option<Answer> {
         let told = self.told(Found::NoPath, None);
+        if self.unknown_version {
+            return Some(self.refuse(None, Refusal::NoSuchOperation, told, None));
+        }
         let Place::At(upstream) = &self.product.live else {
             return Some(self.fail(Failure::Unreachable, told, None));
         };
@@ -133,7 +140,11 @@ impl<'r> Inbound<'r> {
             Ok(key) => key,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
-        let place = product.find(self.request.method(), self.rest);
+        let place = if self.unknown_version {
+            Found::NoPath
+        } else {
+            product.find(self.request.method(), self.rest)
+        };
         let address = shared.client_address(self.client, &self.request.fields);
         let told = Told { address: Some(address), ..self.told(place, Some(key.id)) };
         let asked = Asked {

@@ -27,7 +27,7 @@ pub(crate) struct LimitedProducts(HashMap<OperationKey, Arc<ProductRoute>>);
 impl LimitedProducts {
     pub(crate) fn of(routes: &Routes) -> Self {
         let mut limited = HashMap::new();
-        for product in routes.products.values().filter(|product| product.limits.is_some()) {
+        for product in routes.all().filter(|product| product.limits.is_some()) {
             limited.insert(product.no_operation, product.clone());
             for operation in &product.operations {
                 limited.insert(operation.key, product.clone());

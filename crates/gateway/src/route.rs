@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keytoll_apispec::{Match, OperationMatcher};
-use keytoll_domain::catalog::{Bill, ErrorTexts, OperationKey};
+use keytoll_domain::catalog::{Bill, ErrorTexts, OperationKey, VersionBy};
 use keytoll_domain::ids::ProductId;
 use keytoll_domain::key::Environment;
 use keytoll_domain::limits::CellPolicy;
@@ -15,10 +15,45 @@ use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
 use crate::upstream::Upstream;
 
-/// All products by the first segment of the path.
+/// All products.
 #[derive(Default)]
 pub(crate) struct Routes {
+    /// By the first segment of the path: the default versions.
     pub products: HashMap<Box<str>, Arc<ProductRoute>>,
+    /// Further versions, for products that have any.
+    pub versions: HashMap<Box<str>, Versions>,
+    /// By host names of their own, in lower case.
+    pub hosts: HashMap<Box<str>, Arc<ProductRoute>>,
+}
+
+/// Further versions of a product. Each is a route of its own that shares the product's number, keys and policies.
+pub(crate) struct Versions {
+    pub by: VersionBy,
+    /// Name of the field that names a version.
+    pub header: Box<str>,
+    /// What the default version is called.
+    pub default: Box<str>,
+    pub further: HashMap<Box<str>, Arc<ProductRoute>>,
+}
+
+impl Routes {
+    /// Every version of every product.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<ProductRoute>> {
+        let further = self.versions.values().flat_map(|versions| versions.further.values());
+        self.products.values().chain(further)
+    }
+
+    /// An operation by its id in the document, by `METHOD /path`, or by `METHOD version:/path` for further versions.
+    pub(crate) fn named<'r>(&'r self, product: &'r ProductRoute, name: &str) -> Found<'r> {
+        if let Some((method, path)) = name.split_once(' ')
+            && let Some((version, path)) = path.split_once(':')
+            && let Some(versions) = self.versions.get(product.id.as_str())
+            && let Some(version) = versions.further.get(version)
+        {
+            return version.find(method, path);
+        }
+        product.named(name)
+    }
 }
 
 /// Where calls of an environment go.
@@ -71,7 +106,7 @@ impl ProductCells {
 
 pub(crate) struct OperationRoute {
     pub key: OperationKey,
-    /// `METHOD /path` as in the document.
+    /// `METHOD /path` as in the document; `METHOD version:/path` for further versions.
     pub name: Box<str>,
     pub operation_id: Option<Box<str>>,
     pub units: u32,

@@ -5,6 +5,7 @@ mod credentials;
 mod entry;
 mod faults;
 mod limits;
+mod policies;
 mod running;
 mod streams;
 mod strict;

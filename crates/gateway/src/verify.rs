@@ -153,7 +153,7 @@ pub(crate) fn decide(
     let found = match (question.operation, product) {
         (None, _) => None,
         (Some(_), None) => Some(Found::NoPath),
-        (Some(name), Some(product)) => Some(product.named(name)),
+        (Some(name), Some(product)) => Some(routes.named(product, name)),
     };
     let asked = Asked {
         now,

@@ -48,7 +48,8 @@ fn answer_to_envoy(
     for (name, value) in &asked.headers {
         fields.push(name.as_bytes(), value);
     }
-    let asking = asking_about(asked.method, asked.target);
+    let mut asking = asking_about(asked.method, asked.target);
+    let product = asking.version_of(core, product, &fields);
     let address = asked.source.map(|source| {
         core.shared.client_address(&Client::new(&core.shared, source, false), &fields)
     });

@@ -168,6 +168,8 @@ pub(super) struct Setup {
     pub keys: Vec<Key>,
     pub upstream: Option<String>,
     pub sandbox: Option<String>,
+    /// The last word on the product.
+    pub product: Box<dyn FnOnce(&mut Product)>,
     pub options: Box<dyn FnOnce(&mut Options)>,
     pub hands: Hands,
     pub data: Option<PathBuf>,
@@ -280,6 +282,7 @@ impl Setup {
             keys: vec![key(7, KEY)],
             upstream: Some(format!("http://{}/base", upstream.addr)),
             sandbox: None,
+            product: Box::new(|_| {}),
             options: Box::new(|_| {}),
             hands: Hands::new(),
             data: None,
@@ -288,7 +291,7 @@ impl Setup {
 
     pub(super) fn start(self) -> World {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let product = Product {
+        let mut product = Product {
             id: slug("zoo"),
             name: "Zoo".into(),
             description: String::new(),
@@ -306,6 +309,7 @@ impl Setup {
             created_at: Timestamp(NOON),
             updated_at: Timestamp(NOON),
         };
+        (self.product)(&mut product);
         let snapshot = Snapshot {
             products: vec![product],
             plans: vec![self.plan],

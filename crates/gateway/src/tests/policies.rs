@@ -1,0 +1,3 @@
+//! What a product says about its calls beside keys and limits.
+
+mod routing;
