@@ -14,7 +14,7 @@ use keytoll_domain::ids::KeyId;
 
 use crate::answer::put_number;
 use crate::core::RequestId;
-use crate::identity::put_hex;
+use crate::identity::put_id;
 use crate::options::AccessLog;
 
 /// Blocks that wait for the disk.
@@ -119,8 +119,7 @@ impl CoreLog {
         out.extend_from_slice(b",\"status\":");
         put_number(&mut out, line.status.into());
         if let Some(key) = line.key {
-            out.extend_from_slice(b",\"key\":\"key_");
-            put_hex(&mut out, &key.to_bytes());
+            put_id(&mut out, b",\"key\":\"key_", key.to_bytes());
             out.push(b'"');
         }
         if !line.code.is_empty() {

@@ -6,7 +6,7 @@
 pub(crate) mod check;
 mod envoy;
 pub(crate) mod grpc;
-mod identity;
+mod key_places;
 mod protobuf;
 
 use std::net::IpAddr;
@@ -20,6 +20,7 @@ use crate::call::{Start, micros_since};
 use crate::client::Client;
 use crate::core::{Core, Product};
 use crate::fields::Fields;
+use crate::identity;
 use crate::keytable::KeyRecord;
 use crate::metrics::Outcome;
 use crate::own;
@@ -28,7 +29,7 @@ use crate::request::Request;
 use crate::route::{Found, ProductRoute};
 use crate::verify::{self, Verdict};
 
-use identity::KeyPlaces;
+use key_places::KeyPlaces;
 
 /// Tells Envoy which header fields held the key.
 const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
@@ -88,7 +89,7 @@ pub(crate) fn forward(
             own::refusal_answer(core, start, refusal, &decision.context(core, &product))
         }
     };
-    finish(core, start, &decision, &mut answer);
+    finish(start, &decision, &mut answer);
     answer
 }
 
@@ -115,7 +116,7 @@ pub(crate) fn nginx(
         None => Answer::empty(200, start.id),
         Some(refusal) => nginx_refusal(core, start, refusal, &decision.context(core, &product)),
     };
-    finish(core, start, &decision, &mut answer);
+    finish(start, &decision, &mut answer);
     answer
 }
 
@@ -239,11 +240,9 @@ fn granted_key<'d>(decision: &'d Decision<'_>) -> Option<&'d KeyRecord> {
 }
 
 /// Who calls, where the key was, and where the limits stand.
-fn finish(core: &Core, start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
+fn finish(start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
     let granted = granted_key(decision);
-    for (name, value) in identity::identity(&core.shared.tables, granted) {
-        answer.field(name, value.as_bytes());
-    }
+    identity::write(&mut answer.head, granted);
     if granted.is_some() && !decision.key_places.headers.is_empty() {
         answer.field(TO_REMOVE, decision.key_places.headers.join(",").as_bytes());
     }

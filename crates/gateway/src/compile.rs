@@ -22,6 +22,7 @@ use keytoll_domain::user::{Token, TokenRole};
 use tokio::runtime::Handle;
 
 use crate::credential::KeyFrom;
+use crate::identity::HeldScopes;
 use crate::keytable::{
     KeyRecord, KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState,
 };
@@ -54,10 +55,10 @@ pub(crate) struct Compiler {
     /// Of products that have or had windows of their own, for as long as the process runs.
     product_cells: HashMap<ProductId, Arc<ProductCells>>,
     scope_indexes: HashMap<Arc<str>, ScopeIndex>,
-    scope_sets: HashMap<ScopeSet, Arc<ScopeSet>>,
+    scope_sets: HashMap<ScopeSet, Arc<HeldScopes>>,
     /// By URL, so that an upstream keeps its connections when routes are made anew.
     upstreams: HashMap<Box<str>, Arc<Upstream>>,
-    last_scopes: Option<(Arc<[String]>, Arc<ScopeSet>)>,
+    last_scopes: Option<(Arc<[String]>, Arc<HeldScopes>)>,
     routes_stale: bool,
 }
 
@@ -273,7 +274,7 @@ impl Compiler {
     }
 
     /// Keys of a page share their lists of scopes, so that the last answer is mostly the next one.
-    fn scope_set_of(&mut self, scopes: Arc<[String]>) -> Arc<ScopeSet> {
+    fn scope_set_of(&mut self, scopes: Arc<[String]>) -> Arc<HeldScopes> {
         if let Some((last, set)) = &self.last_scopes
             && Arc::ptr_eq(last, &scopes)
         {
@@ -284,13 +285,14 @@ impl Compiler {
         set
     }
 
-    fn scope_set(&mut self, scopes: &[String]) -> Arc<ScopeSet> {
+    fn scope_set(&mut self, scopes: &[String]) -> Arc<HeldScopes> {
         let set = if scopes.iter().any(|text| text == scope::ALL) {
             ScopeSet::All
         } else {
             ScopeSet::only(scopes.iter().map(|text| self.scope_index(text)).collect())
         };
-        self.scope_sets.entry(set).or_insert_with_key(|set| Arc::new(set.clone())).clone()
+        let held = |set: &ScopeSet| Arc::new(HeldScopes::new(set.clone(), scopes.iter()));
+        self.scope_sets.entry(set).or_insert_with_key(held).clone()
     }
 
     /// A product's versions, by path and by host.
@@ -341,6 +343,7 @@ impl Compiler {
             key_from: KeyFrom::of(&product.settings),
             texts: product.settings.error_texts,
             bill: product.settings.bill,
+            identity_headers: product.settings.identity_headers,
             limits: self.product_limits(product),
             matcher,
             operations,

@@ -18,7 +18,6 @@ use keytoll_domain::ids::{KeyId, PartnerId, PlanSlug, SubscriptionId};
 use keytoll_domain::key::{Environment, KeyHash, KeyWindows};
 use keytoll_domain::limits::CellPolicy;
 use keytoll_domain::period::Anchor;
-use keytoll_domain::scope::ScopeSet;
 use keytoll_domain::subscription::{self, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 
@@ -26,6 +25,7 @@ use self::candidates::Candidates;
 use self::index::Index;
 use crate::bits::BitSet;
 use crate::cells::{LazyCell, Terms};
+use crate::identity::HeldScopes;
 use crate::spend::Spend;
 
 /// "Never expires", in a record.
@@ -50,7 +50,7 @@ pub(crate) struct KeyRecord {
     pub id: KeyId,
     pub subscription: Arc<SubscriptionRecord>,
     pub environment: Environment,
-    pub scopes: Arc<ScopeSet>,
+    pub scopes: Arc<HeldScopes>,
     disabled: bool,
     digest: KeyHash,
     limit_per_minute: Option<NonZeroU32>,
@@ -65,7 +65,7 @@ pub(crate) struct KeyTerms {
     pub id: KeyId,
     pub subscription: Arc<SubscriptionRecord>,
     pub environment: Environment,
-    pub scopes: Arc<ScopeSet>,
+    pub scopes: Arc<HeldScopes>,
     pub disabled: bool,
     pub limit_per_minute: Option<u64>,
     pub expires_at: Option<Timestamp>,

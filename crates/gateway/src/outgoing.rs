@@ -8,7 +8,8 @@ use crate::client::Client;
 use crate::core::RequestId;
 use crate::credential::{Found, KeyFrom};
 use crate::fields::{Field, Name};
-use crate::identity::Identity;
+use crate::identity;
+use crate::keytable::KeyRecord;
 use crate::request::{BodyFraming, Request};
 use crate::upstream::Upstream;
 
@@ -22,7 +23,7 @@ pub(crate) struct Outgoing<'r> {
     pub query: Option<Cow<'r, str>>,
     pub key: Option<(&'r Found<'r>, &'r KeyFrom, &'r str)>,
     /// Who calls, for products that tell their upstream.
-    pub identity: Option<Identity<'r>>,
+    pub identity: Option<&'r KeyRecord>,
     pub id: RequestId,
     pub framing: BodyFraming,
 }
@@ -44,8 +45,8 @@ impl Outgoing<'_> {
             }
         }
         self.write_forwarding(out);
-        if let Some(identity) = &self.identity {
-            identity.write(out);
+        if self.identity.is_some() {
+            identity::write(out, self.identity);
         }
         match self.framing {
             BodyFraming::None if may_have_body(request.method()) => {

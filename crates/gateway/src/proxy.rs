@@ -111,7 +111,7 @@ impl<'r> Inbound<'r> {
         }
         let query = self.request.query().map(Cow::Borrowed);
         let mut slot = None;
-        let outgoing = self.outgoing(upstream, query, None);
+        let outgoing = self.outgoing(upstream, query, None, None);
         match forward(&self.core.pool, &outgoing, source, self.bounds(), &mut slot).await {
             Ok(()) => Some(self.hand_over(slot, upstream, told, None)),
             Err(Failure::ClientGone) => None,
@@ -168,7 +168,8 @@ impl<'r> Inbound<'r> {
             return Some(self.fail_call(call, Failure::Unreachable, told));
         };
         let query = query.map(|query| found.strip_query(&product.key_from, brand, query));
-        let outgoing = self.outgoing(upstream, query, Some((&found, &product.key_from, brand)));
+        let key_found = Some((&found, &product.key_from, brand));
+        let outgoing = self.outgoing(upstream, query, key_found, Some(&key));
         match forward(&core.pool, &outgoing, source, self.bounds(), &mut call.slot).await {
             Ok(()) => Some(self.deliver(call, upstream, told)),
             Err(Failure::ClientGone) => None,
@@ -296,6 +297,7 @@ impl<'r> Inbound<'r> {
         upstream: &'o Upstream,
         query: Option<Cow<'o, str>>,
         key: Option<(&'o credential::Found<'o>, &'o KeyFrom, &'o str)>,
+        caller: Option<&'o KeyRecord>,
     ) -> Outgoing<'o> {
         Outgoing {
             request: self.request,
@@ -304,7 +306,7 @@ impl<'r> Inbound<'r> {
             rest: self.rest,
             query,
             key,
-            identity: None,
+            identity: caller.filter(|_| self.product.identity_headers),
             id: self.start.id,
             framing: self.framing,
         }

@@ -74,6 +74,8 @@ pub(crate) struct ProductRoute {
     pub key_from: KeyFrom,
     pub texts: ErrorTexts,
     pub bill: Bill,
+    /// Whether its upstream is told who calls.
+    pub identity_headers: bool,
     /// Windows over all its callers.
     pub limits: Option<ProductLimits>,
     pub matcher: OperationMatcher,

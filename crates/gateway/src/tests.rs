@@ -4,6 +4,7 @@ mod calls;
 mod credentials;
 mod entry;
 mod faults;
+mod identity;
 mod limits;
 mod policies;
 mod running;

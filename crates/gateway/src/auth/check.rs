@@ -6,12 +6,13 @@
 use keytoll_domain::refusal::Refusal;
 
 use super::envoy::{Answer, CheckRequest, Denied, Granted};
-use super::{asking_about, decide, granted_key, grpc, identity, may_ask, product_of};
+use super::{asking_about, decide, granted_key, grpc, may_ask, product_of};
 use crate::answer::{self, Context};
 use crate::call::Start;
 use crate::client::Client;
 use crate::core::Core;
 use crate::fields::Fields;
+use crate::identity;
 
 /// Names the product in the metadata, for Envoys that serve only one.
 const PRODUCT: &str = "x-keytoll-product";
@@ -61,9 +62,10 @@ fn answer_to_envoy(
     if let Some(refusal) = decision.verdict.refusal {
         return Ok(denied(core, start, refusal, &decision.context(core, &product), &limits));
     }
-    let who = identity::identity(&core.shared.tables, granted_key(&decision));
+    let mut who = Vec::new();
+    identity::write(&mut who, granted_key(&decision));
     Ok(Answer::Granted(Granted {
-        headers: who.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        headers: pairs(&who),
         remove: decision.key_places.headers,
         remove_query: decision.key_places.query,
         to_client: limits,

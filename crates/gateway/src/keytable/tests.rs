@@ -1,3 +1,5 @@
+use keytoll_domain::scope::ScopeSet;
+
 use super::*;
 use crate::cells;
 
@@ -9,7 +11,7 @@ fn terms(table: &KeyTable, number: u8, limit_per_minute: Option<u64>) -> KeyTerm
         id: KeyId::from_bytes([number; 16]),
         subscription: table.subscription(subscription, PartnerId::from_bytes([2; 16])),
         environment: Environment::Live,
-        scopes: Arc::new(ScopeSet::All),
+        scopes: Arc::new(HeldScopes::new(ScopeSet::All, std::iter::empty::<&str>())),
         disabled: false,
         limit_per_minute,
         expires_at: None,

@@ -1,15 +1,8 @@
 use keytoll_domain::catalog::{KeySource, ProductSettings};
 
-use super::{KeyPlaces, join};
+use super::KeyPlaces;
 use crate::credential::KeyFrom;
 use crate::fields::Fields;
-
-#[test]
-fn scopes_that_do_not_fit_are_left_out_whole() {
-    assert_eq!(join(["a:read", "b:write"].iter(), 100), "a:read b:write");
-    assert_eq!(join(["a:read", "b:write", "c"].iter(), 9), "a:read c");
-    assert_eq!(join(std::iter::empty::<&str>(), 9), "");
-}
 
 fn places(sources: &[KeySource], headers: &[(&'static str, &str)], query: &str) -> KeyPlaces {
     let settings = ProductSettings { key_from: sources.to_vec(), ..ProductSettings::default() };
