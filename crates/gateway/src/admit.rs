@@ -13,6 +13,7 @@ use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::Timestamp;
 
 use crate::cells::{self, Admitted};
+use crate::core::Shared;
 use crate::fields::Fields;
 use crate::journal::Charge;
 use crate::keytable::{KeyRecord, KeyTable};
@@ -73,6 +74,18 @@ pub(crate) fn known_key(
     let key = keys.find(&KeyHash::of(secret)).ok_or(Refusal::KeyInvalid)?;
     authenticate(&facts(&key, now), now)?;
     Ok(key)
+}
+
+/// The same, also where only a slow check can tell whose secret it is.
+pub(crate) async fn any_known_key(
+    shared: &Shared,
+    secret: &[u8],
+    now: Timestamp,
+) -> Result<Arc<KeyRecord>, Refusal> {
+    match known_key(&shared.tables.keys, &shared.options.brand, secret, now) {
+        Err(Refusal::KeyInvalid) => shared.tables.check_slow(secret, now).await,
+        known => known,
+    }
 }
 
 fn facts(key: &KeyRecord, now: Timestamp) -> KeyFacts<'_> {

@@ -23,7 +23,7 @@ use crate::fields::Fields;
 use crate::identity;
 use crate::keytable::KeyRecord;
 use crate::metrics::Outcome;
-use crate::own;
+use crate::own::{self, AskedAbout};
 use crate::path::{is_plain, is_plain_query};
 use crate::request::Request;
 use crate::route::{Found, ProductRoute};
@@ -59,13 +59,13 @@ impl<'r> Asking<'r> {
 }
 
 /// `/v1/auth/{product}`, and `/v1/auth/{product}/the/path` for proxies that append it.
-pub(crate) fn forward(
+pub(crate) async fn forward(
     core: &Core,
     start: &Start,
     client: &Client,
     request: &Request,
     rest: &str,
-) -> Answer {
+) -> (Answer, AskedAbout) {
     let (id, suffix) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     let fields = &request.fields;
     let asking = if suffix.is_empty() {
@@ -75,14 +75,14 @@ pub(crate) fn forward(
     };
     let product = match product_of(core, client, fields, id) {
         Ok(product) => product,
-        Err(refusal) => return own::refuse(core, start, refusal),
+        Err(refusal) => return (own::refuse(core, start, refusal), AskedAbout::default()),
     };
     let Some(mut asking) = asking else {
-        return own::refuse(core, start, Refusal::RequestInvalid);
+        return (own::refuse(core, start, Refusal::RequestInvalid), AskedAbout::default());
     };
     let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
-    let decision = decide(core, start, fields, &product, &asking, Some(address));
+    let decision = decide(core, start, fields, &product, &asking, Some(address)).await;
     let mut answer = match decision.verdict.refusal {
         None => Answer::empty(200, start.id),
         Some(refusal) => {
@@ -90,34 +90,40 @@ pub(crate) fn forward(
         }
     };
     finish(start, &decision, &mut answer);
-    answer
+    (answer, decision.asked_about())
 }
 
 /// `/v1/auth-nginx/{product}`: nginx passes only 401 and 403 on, so the real answer is in headers.
-pub(crate) fn nginx(
+pub(crate) async fn nginx(
     core: &Core,
     start: &Start,
     client: &Client,
     request: &Request,
     id: &str,
-) -> Answer {
+) -> (Answer, AskedAbout) {
     let fields = &request.fields;
     let product = match product_of(core, client, fields, id) {
         Ok(product) => product,
-        Err(refusal) => return nginx_refusal(core, start, refusal, &Context::default()),
+        Err(refusal) => {
+            return (
+                nginx_refusal(core, start, refusal, &Context::default()),
+                AskedAbout::default(),
+            );
+        }
     };
     let Some(mut asking) = asking_of(fields, "x-original-method", "x-original-uri") else {
-        return nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
+        let answer = nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
+        return (answer, AskedAbout::default());
     };
     let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
-    let decision = decide(core, start, fields, &product, &asking, Some(address));
+    let decision = decide(core, start, fields, &product, &asking, Some(address)).await;
     let mut answer = match decision.verdict.refusal {
         None => Answer::empty(200, start.id),
         Some(refusal) => nginx_refusal(core, start, refusal, &decision.context(core, &product)),
     };
     finish(start, &decision, &mut answer);
-    answer
+    (answer, decision.asked_about())
 }
 
 fn nginx_refusal(core: &Core, start: &Start, refusal: Refusal, context: &Context<'_>) -> Answer {
@@ -174,6 +180,11 @@ impl<'p> Decision<'p> {
         Self { verdict: Verdict::of_unknown(refusal), allow: None, key_places }
     }
 
+    fn asked_about(&self) -> AskedAbout {
+        let code = self.verdict.refusal.map_or("", Refusal::code);
+        AskedAbout { key: self.verdict.key_id(), code }
+    }
+
     fn context<'a>(&self, core: &'a Core, product: &ProductRoute) -> Context<'a>
     where
         'p: 'a,
@@ -183,7 +194,7 @@ impl<'p> Decision<'p> {
     }
 }
 
-fn decide<'p>(
+async fn decide<'p>(
     core: &Core,
     start: &Start,
     fields: &Fields,
@@ -195,15 +206,18 @@ fn decide<'p>(
     if !is_plain(asking.path) || !asking.query.is_none_or(is_plain_query) {
         return Decision::of_unknown(Refusal::RequestInvalid);
     }
-    let (keys, brand) = (&shared.tables.keys, &shared.options.brand);
-    let secret = product.key_from.find(fields, asking.query);
-    let known = secret.and_then(|found| {
-        let key = admit::known_key(keys, brand, &found.secret, start.at)?;
-        Ok((key, KeyPlaces::of(&found, &product.key_from, brand, fields, asking.query)))
-    });
+    let known = match product.key_from.find(fields, asking.query) {
+        Ok(found) => {
+            let key = admit::any_known_key(shared, &found.secret, start.at).await;
+            key.map(|key| (key, found))
+        }
+        Err(refusal) => Err(refusal),
+    };
     let decision = match known {
         Err(refusal) => Decision::of_unknown(refusal),
-        Ok((key, key_places)) => {
+        Ok((key, found)) => {
+            let (from, brand) = (&product.key_from, &shared.options.brand);
+            let key_places = KeyPlaces::of(&found, from, brand, fields, asking.query);
             let place = if asking.unknown_version {
                 Found::NoPath
             } else {

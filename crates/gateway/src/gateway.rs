@@ -425,7 +425,8 @@ impl Verifier {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let (writer, ids) = &mut *own;
         let now = self.shared.now();
-        verify::decide(&self.shared, writer, ids.next(now), now, question)
+        let known = verify::key_of(&self.shared, question.key, now);
+        verify::decide(&self.shared, writer, ids.next(now), now, known, question)
     }
 
     /// [`Self::ask`], with the answer as `POST /v1/keys/verify` gives it.

@@ -33,9 +33,16 @@ pub(crate) async fn serve(
     request: &Request,
     source: &mut dyn Source,
 ) -> Answer {
-    let answer = answer_of(core, start, client, request, source).await;
-    log(core, start, client, request, answer.status);
+    let (answer, asked) = answer_of(core, start, client, request, source).await;
+    log(core, start, client, request, answer.status, asked);
     answer
+}
+
+/// What a question was about, for its line in the log: the key, if it is known, and the code of a refusal.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct AskedAbout {
+    pub key: Option<KeyId>,
+    pub code: &'static str,
 }
 
 async fn answer_of(
@@ -44,27 +51,34 @@ async fn answer_of(
     client: &Client,
     request: &Request,
     source: &mut dyn Source,
-) -> Answer {
+) -> (Answer, AskedAbout) {
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/v1/auth/") {
-        return auth::forward(core, start, client, request, rest);
+        return auth::forward(core, start, client, request, rest).await;
     }
     if let Some(product) = path.strip_prefix("/v1/auth-nginx/") {
-        return auth::nginx(core, start, client, request, product);
+        return auth::nginx(core, start, client, request, product).await;
     }
-    let (allow, post) = match path {
-        "/v1/keys/verify" => ("POST", true),
-        "/healthz" | "/readyz" => ("GET, HEAD", false),
+    if path == "/v1/keys/verify" && request.method() == "POST" {
+        return verify::serve(core, start, request, source).await;
+    }
+    (of_node(core, start, request), AskedAbout::default())
+}
+
+/// What takes no key: health, and what is not there.
+fn of_node(core: &Core, start: &Start, request: &Request) -> Answer {
+    let path = request.path();
+    let (allow, fits) = match path {
+        "/v1/keys/verify" => ("POST", false),
+        "/healthz" | "/readyz" => ("GET, HEAD", request.is_read()),
         _ => return refuse(core, start, Refusal::NoSuchOperation),
     };
-    let fits = if post { request.method() == "POST" } else { request.is_read() };
     if !fits {
         let context = Context { allow: Some(allow), ..Context::default() };
         core.metrics.count_own(405, Refusal::MethodNotAllowed.code());
         return refusal_answer(core, start, Refusal::MethodNotAllowed, &context);
     }
     match path {
-        "/v1/keys/verify" => verify::serve(core, start, request, source).await,
         "/readyz" if core.shared.draining.load(Ordering::Relaxed) => {
             refuse(core, start, Refusal::Maintenance)
         }
@@ -80,7 +94,7 @@ async fn answer_of(
 }
 
 /// `/{product}/.keytoll/…`; the path is that below the product.
-pub(crate) fn of_product(
+pub(crate) async fn of_product(
     core: &Core,
     start: &Start,
     client: &Client,
@@ -91,9 +105,9 @@ pub(crate) fn of_product(
     let answer = if path != "/.keytoll/usage" || product.is_keyless() {
         refuse(core, start, Refusal::NoSuchOperation)
     } else {
-        usage::serve(core, start, client, request, product)
+        usage::serve(core, start, client, request, product).await
     };
-    log(core, start, client, request, answer.status);
+    log(core, start, client, request, answer.status, AskedAbout::default());
     answer
 }
 
@@ -140,7 +154,7 @@ pub(crate) fn refuse_logged(
     request: &Request,
     refusal: Refusal,
 ) -> Answer {
-    log(core, start, client, request, refusal.status());
+    log(core, start, client, request, refusal.status(), AskedAbout::default());
     refuse(core, start, refusal)
 }
 
@@ -178,9 +192,17 @@ pub(crate) fn line(
 }
 
 /// Logs a request that no product answered.
-fn log(core: &Core, start: &Start, client: &Client, request: &Request, status: u16) {
+fn log(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    status: u16,
+    asked: AskedAbout,
+) {
     let address = core.shared.client_address(client, &request.fields);
-    if let Some(line) = line(core, start, (client, address), request, (status, ""), None) {
+    let outcome = (status, asked.code);
+    if let Some(line) = line(core, start, (client, address), request, outcome, asked.key) {
         let micros = micros_since(start.at, core.now());
         core.log.end(line, &Ending { micros, ..Ending::default() });
     }

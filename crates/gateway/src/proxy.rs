@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     };
     let Located { product, rest, unknown_version } = located;
     if rest == "/.keytoll" || rest.starts_with("/.keytoll/") {
-        return Some(own::of_product(core, &start, client, request, &product, rest));
+        return Some(own::of_product(core, &start, client, request, &product, rest).await);
     }
     if request.wants_upgrade() {
         return Some(answer::not_implemented().answer(start.id));
@@ -129,14 +129,7 @@ impl<'r> Inbound<'r> {
             Ok(found) => found,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
-        let known = admit::known_key(&shared.tables.keys, brand, &found.secret, self.start.at);
-        let known = match known {
-            Err(Refusal::KeyInvalid) => {
-                shared.tables.check_slow(&found.secret, self.start.at).await
-            }
-            known => known,
-        };
-        let key = match known {
+        let key = match admit::any_known_key(shared, &found.secret, self.start.at).await {
             Ok(key) => key,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };

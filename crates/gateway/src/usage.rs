@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::route::ProductRoute;
 use crate::verify::ratelimits;
 
-pub(crate) fn serve(
+pub(crate) async fn serve(
     core: &Core,
     start: &Start,
     client: &Client,
@@ -24,13 +24,13 @@ pub(crate) fn serve(
     product: &ProductRoute,
 ) -> Answer {
     let context = Context { texts: product.texts, allow: Some("GET, HEAD"), upgrade_url: None };
-    match answer_of(core, start, client, request, product) {
+    match answer_of(core, start, client, request, product).await {
         Ok(answer) => answer,
         Err(refusal) => own::refusal_answer(core, start, refusal, &context),
     }
 }
 
-fn answer_of(
+async fn answer_of(
     core: &Core,
     start: &Start,
     client: &Client,
@@ -39,8 +39,7 @@ fn answer_of(
 ) -> Result<Answer, Refusal> {
     let shared = &core.shared;
     let found = product.key_from.find(&request.fields, request.query())?;
-    let key =
-        admit::known_key(&shared.tables.keys, &shared.options.brand, &found.secret, start.at)?;
+    let key = admit::any_known_key(shared, &found.secret, start.at).await?;
     if !request.is_read() {
         return Err(Refusal::MethodNotAllowed);
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keytoll_domain::catalog::{ErrorTexts, UNITS_PER_CALL_MAX};
+use keytoll_domain::catalog::{ErrorTexts, OperationKey, UNITS_PER_CALL_MAX};
 use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
 use keytoll_domain::key::{Environment, KeyHash};
 use keytoll_domain::limits::Standings;
@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use crate::admit::{self, Asked};
 use crate::answer::{self, Answer, Context, ceil_secs};
-use crate::call::Start;
+use crate::call::{Start, micros_since};
 use crate::core::{Core, RequestId, Shared};
 use crate::fields::{Fields, Name};
 use crate::journal::Writer;
 use crate::keytable::KeyRecord;
-use crate::own;
+use crate::metrics::Outcome;
+use crate::own::{self, AskedAbout};
 use crate::request::Request;
 use crate::route::{Found, ProductRoute};
 use crate::server::source::Source;
@@ -57,6 +58,8 @@ pub struct Verdict {
     pub standings: Standings,
     /// A scope asked for by name that no record knows.
     missing_scope: Option<String>,
+    /// Which product it counts for, where that is known.
+    product: Option<Arc<ProductRoute>>,
 }
 
 #[derive(Deserialize)]
@@ -75,21 +78,31 @@ pub(crate) async fn serve(
     start: &Start,
     request: &Request,
     source: &mut dyn Source,
-) -> Answer {
-    if !may_ask(&core.shared, &request.fields) {
-        return own::refuse(core, start, Refusal::TokenInvalid);
+) -> (Answer, AskedAbout) {
+    match answer_of(core, start, request, source).await {
+        Ok(answered) => answered,
+        Err(refusal) => {
+            let asked = AskedAbout { key: None, code: refusal.code() };
+            (own::refuse(core, start, refusal), asked)
+        }
     }
-    let body = match own::body(core, source, BODY_MAX_BYTES).await {
-        Ok(body) => body,
-        Err(refusal) => return own::refuse(core, start, refusal),
-    };
+}
+
+async fn answer_of(
+    core: &Core,
+    start: &Start,
+    request: &Request,
+    source: &mut dyn Source,
+) -> Result<(Answer, AskedAbout), Refusal> {
+    if !may_ask(&core.shared, &request.fields) {
+        return Err(Refusal::TokenInvalid);
+    }
+    let body = own::body(core, source, BODY_MAX_BYTES).await?;
     let form = serde_json::from_slice::<Form>(&body).ok();
     let payable = |form: &Form| {
         form.units.is_none_or(|units| (1..=UNITS_PER_CALL_MAX).contains(&u64::from(units)))
     };
-    let Some(form) = form.filter(payable) else {
-        return own::refuse(core, start, Refusal::RequestInvalid);
-    };
+    let form = form.filter(payable).ok_or(Refusal::RequestInvalid)?;
     let question = Question {
         key: KeyRef::Secret(form.key.as_bytes()),
         product: form.product.as_deref(),
@@ -99,12 +112,24 @@ pub(crate) async fn serve(
         units: form.units,
     };
     let now = core.now();
-    let verdict = decide(&core.shared, &mut core.writer.borrow_mut(), start.id, now, &question);
-    core.metrics.count_own(200, verdict.refusal.map_or("", Refusal::code));
-    if let Some(refusal) = verdict.refusal {
-        core.refused(verdict.key.as_ref().map(|key| key.id), now, refusal);
+    let shared = &core.shared;
+    let known = admit::any_known_key(shared, form.key.as_bytes(), now).await;
+    let verdict = decide(shared, &mut core.writer.borrow_mut(), start.id, now, known, &question);
+    let asked =
+        AskedAbout { key: verdict.key_id(), code: verdict.refusal.map_or("", Refusal::code) };
+    match &verdict.product {
+        Some(product) => {
+            let status = verdict.refusal.map_or(200, Refusal::status);
+            let outcome = Outcome { operation: OperationKey::NONE, status, code: asked.code };
+            let micros = micros_since(start.at, core.now());
+            core.metrics.count((product.index, &product.id), outcome, "", micros);
+        }
+        None => core.metrics.count_own(200, asked.code),
     }
-    Answer::json(start.id, &verdict.json(&core.shared))
+    if let Some(refusal) = verdict.refusal {
+        core.refused(asked.key, now, refusal);
+    }
+    Ok((Answer::json(start.id, &verdict.json(shared)), asked))
 }
 
 /// A management token that may verify, in its own header or as the bearer.
@@ -125,27 +150,36 @@ fn is_verifier(shared: &Shared, token: &[u8]) -> bool {
     shared.tables.keys.is_verifier(&KeyHash::of(token.trim_ascii()))
 }
 
-/// Decides, and charges a valid answer as one call.
+/// The key of a question, without waiting for a slow check.
+pub(crate) fn key_of(
+    shared: &Shared,
+    key: KeyRef<'_>,
+    now: Timestamp,
+) -> Result<Arc<KeyRecord>, Refusal> {
+    let keys = &shared.tables.keys;
+    match key {
+        KeyRef::Secret(secret) => admit::known_key(keys, &shared.options.brand, secret, now),
+        KeyRef::Id(id) => keys.find_id(id).ok_or(Refusal::KeyInvalid),
+    }
+}
+
+/// Decides for a key, and charges a valid answer as one call.
 pub(crate) fn decide(
     shared: &Shared,
     writer: &mut Writer,
     id: RequestId,
     now: Timestamp,
+    known: Result<Arc<KeyRecord>, Refusal>,
     question: &Question<'_>,
 ) -> Verdict {
-    let keys = &shared.tables.keys;
-    let known = match question.key {
-        KeyRef::Secret(secret) => admit::known_key(keys, &shared.options.brand, secret, now),
-        KeyRef::Id(id) => keys.find_id(id).ok_or(Refusal::KeyInvalid),
-    };
     let key = match known {
         Ok(key) => key,
         Err(refusal) => return Verdict::of_unknown(refusal),
     };
     let routes = shared.tables.routes.load();
     let product = match question.product {
-        Some(name) => match routes.products.get(name) {
-            Some(product) => Some(&**product),
+        Some(name) => match routes.products.get(name).filter(|product| !product.is_keyless()) {
+            Some(product) => Some(product),
             None => return Verdict::of(key, Some(Refusal::NoSuchProduct), now),
         },
         None => only_product(&key, routes.products.values()),
@@ -157,7 +191,7 @@ pub(crate) fn decide(
     };
     let asked = Asked {
         now,
-        product,
+        product: product.map(|product| &**product),
         found,
         address: question.address,
         proxied: false,
@@ -171,9 +205,10 @@ pub(crate) fn decide(
         let mut verdict =
             Verdict::of(key, refusal.or(Some(Refusal::ScopeMissing(scope_index))), now);
         verdict.missing_scope = refusal.is_none().then(|| scope.to_owned());
+        verdict.product = product.cloned();
         return verdict;
     }
-    charge(writer, id, key, &asked)
+    Verdict { product: product.cloned(), ..charge(writer, id, key, &asked) }
 }
 
 /// Grants, and writes the call into the ledger.
@@ -203,15 +238,19 @@ pub(crate) fn charge(
         key: Some(key),
         standings: grant.admitted.standings,
         missing_scope: None,
+        product: None,
     }
 }
 
 fn only_product<'r>(
     key: &KeyRecord,
     products: impl Iterator<Item = &'r Arc<ProductRoute>>,
-) -> Option<&'r ProductRoute> {
+) -> Option<&'r Arc<ProductRoute>> {
     let state = key.subscription.state.load();
-    let mut of_key = products.filter(|product| key.has_product(&state, product.index));
+    let has = |product: &&Arc<ProductRoute>| {
+        !product.is_keyless() && key.has_product(&state, product.index)
+    };
+    let mut of_key = products.filter(has);
     let first = of_key.next()?;
     if of_key.next().is_some() { None } else { Some(first) }
 }
@@ -219,7 +258,7 @@ fn only_product<'r>(
 impl Verdict {
     pub(crate) fn of_unknown(refusal: Refusal) -> Self {
         let standings = Standings::default();
-        Self { refusal: Some(refusal), key: None, standings, missing_scope: None }
+        Self { refusal: Some(refusal), key: None, standings, missing_scope: None, product: None }
     }
 
     pub(crate) fn of(key: Arc<KeyRecord>, refusal: Option<Refusal>, now: Timestamp) -> Self {
@@ -229,10 +268,11 @@ impl Verdict {
                 key: None,
                 standings: Standings::default(),
                 missing_scope: None,
+                product: None,
             };
         }
         let standings = admit::standings(&key, now);
-        Self { refusal, key: Some(key), standings, missing_scope: None }
+        Self { refusal, key: Some(key), standings, missing_scope: None, product: None }
     }
 
     pub fn key_id(&self) -> Option<KeyId> {

@@ -19,7 +19,7 @@ const PRODUCT: &str = "x-keytoll-product";
 
 /// Answers the body of one call. The metadata are the header fields of the call itself, not those of the client.
 #[expect(dead_code, reason = "the listener's HTTP/2 side calls it")]
-pub(crate) fn check(
+pub(crate) async fn check(
     core: &Core,
     start: &Start,
     client: &Client,
@@ -29,10 +29,14 @@ pub(crate) fn check(
     if !may_ask(core, client, metadata) {
         return grpc::Reply { status: grpc::Status::Unauthenticated, body: Vec::new() };
     }
-    grpc::check(body, |asked| answer_to_envoy(core, start, client, metadata, asked))
+    let answer = match grpc::question(body) {
+        Ok(asked) => answer_to_envoy(core, start, client, metadata, &asked).await,
+        Err(status) => Err(status),
+    };
+    grpc::reply(answer)
 }
 
-fn answer_to_envoy(
+async fn answer_to_envoy(
     core: &Core,
     start: &Start,
     client: &Client,
@@ -54,7 +58,7 @@ fn answer_to_envoy(
     let address = asked.source.map(|source| {
         core.shared.client_address(&Client::new(&core.shared, source, false), &fields)
     });
-    let decision = decide(core, start, &fields, &product, &asking, address);
+    let decision = decide(core, start, &fields, &product, &asking, address).await;
     let mut limits = Vec::new();
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
     answer::limit_fields(&mut limits, &decision.verdict.standings, limited, start.at);

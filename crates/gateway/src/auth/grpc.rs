@@ -60,18 +60,17 @@ impl Status {
     }
 }
 
-/// Answers one call: reads the question from the body, lets `decide` answer it, writes the answer.
-pub(crate) fn check(
-    body: &[u8],
-    decide: impl FnOnce(&CheckRequest<'_>) -> Result<Answer, Status>,
-) -> Reply {
-    let answer = message_of(body).and_then(|message| {
-        let request = CheckRequest::read(message).map_err(|_| Status::InvalidArgument)?;
-        if request.method.is_empty() || request.target.is_empty() {
-            return Err(Status::InvalidArgument);
-        }
-        decide(&request)
-    });
+/// What the body of a call asks.
+pub(crate) fn question(body: &[u8]) -> Result<CheckRequest<'_>, Status> {
+    let request = CheckRequest::read(message_of(body)?).map_err(|_| Status::InvalidArgument)?;
+    if request.method.is_empty() || request.target.is_empty() {
+        return Err(Status::InvalidArgument);
+    }
+    Ok(request)
+}
+
+/// How the call ends.
+pub(crate) fn reply(answer: Result<Answer, Status>) -> Reply {
     match answer {
         Ok(answer) => Reply { status: Status::Ok, body: frame(&answer.write()) },
         Err(status) => Reply { status, body: Vec::new() },

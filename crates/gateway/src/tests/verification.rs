@@ -66,6 +66,7 @@ fn verify_needs_a_token_and_a_well_formed_question() {
         "[",
         "{\"key\":1}",
         "{\"key\":\"a\",\"units\":-1}",
+        "{\"key\":\"a\",\"units\":0}",
         "{\"key\":\"a\",\"units\":1000000001}",
     ] {
         let head =
@@ -179,4 +180,61 @@ fn refusals_reach_the_refused_rollup() {
     world.get("/zoo/animals");
     world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(20));
     assert_eq!(world.ledger.refused("no_such_operation"), 3);
+}
+
+#[test]
+fn verify_knows_no_product_without_keys() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.settings.key_from = Vec::new();
+    let world = setup.start();
+    let answer = verify(&world, &json!({"key": KEY, "product": "zoo"})).json();
+    assert_eq!((&answer["valid"], &answer["code"]), (&false.into(), &"no_such_product".into()));
+    assert_eq!(world.sums().calls, 0);
+}
+
+#[test]
+fn verify_takes_the_usual_units_where_upstreams_have_a_say() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let question = json!({"key": KEY, "product": "zoo", "operation": "GET /metered"});
+    assert_eq!(verify(&world, &question).json()["valid"], true);
+    assert_eq!(world.sums(), Sums { calls: 1, successes: 1, units: 2 });
+}
+
+#[test]
+fn questions_are_counted_for_their_product_and_logged_with_their_key() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    let file = std::env::temp_dir().join(format!("keytoll-asked-{}.log", std::process::id()));
+    let target = file.clone();
+    setup.options = Box::new(move |options| options.access_log = crate::AccessLog::File(target));
+    let world = setup.start();
+    let asked = [
+        json!({"key": KEY, "product": "zoo"}),
+        json!({"key": KEY, "product": "zoo", "operation": "GET /none"}),
+    ];
+    for question in &asked {
+        assert_eq!(verify(&world, question).status, 200);
+    }
+    let fields = format!(
+        "X-Keytoll-Auth: {TOKEN}\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /animals\r\nX-API-Key: {KEY}\r\n"
+    );
+    assert_eq!(world.call("GET /v1/auth/zoo", &fields).status, 200);
+    let text = world.gateway().metrics_text();
+    for (status, code, count) in [("200", "", 2), ("404", "no_such_operation", 1)] {
+        let wanted = |line: &&str| {
+            line.contains("product=\"zoo\"")
+                && line.contains(&format!("status=\"{status}\""))
+                && line.contains(&format!("=\"{code}\""))
+        };
+        let line = text.lines().find(wanted).unwrap_or_else(|| panic!("{status}: {text}"));
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    }
+    drop(world);
+    let log = std::fs::read_to_string(&file).unwrap();
+    let key = format!("\"key\":\"{}\"", KeyId::from_bytes([7; 16]));
+    assert_eq!(log.lines().filter(|line| line.contains(&key)).count(), 3, "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains("no_such_operation")).count(), 1, "{log}");
+    let _ = std::fs::remove_file(file);
 }
