@@ -117,6 +117,9 @@ pub(crate) fn judge(key: &KeyRecord, asked: &Asked<'_>) -> Result<(), Refusal> {
 /// Decides and takes the units from all limits, or from none.
 pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Refusal> {
     judge(key, asked)?;
+    if asked.product.is_some_and(|product| product.maintenance().is_some()) {
+        return Err(Refusal::Maintenance);
+    }
     let (operation, units, max_units) = match (asked.found, asked.product) {
         (Some(Found::Operation(operation)), _) => {
             (operation.key, operation.units, operation.max_units.filter(|_| asked.proxied))

@@ -10,6 +10,7 @@ use keytoll_domain::time::{MICROS_PER_SECOND, Timestamp};
 
 use crate::compile::Tables;
 use crate::core::RequestId;
+use crate::policies::Closed;
 
 use crate::upstream::Failure;
 use crate::upstream::relay::Relay;
@@ -96,7 +97,7 @@ pub(crate) struct Problem<'a> {
     pub error: &'static str,
     /// Appended to the error after a colon.
     pub subject: Option<&'a str>,
-    pub detail: &'static str,
+    pub detail: &'a str,
     pub limited: Option<Limited>,
     pub retry_after_secs: Option<u64>,
     pub upgrade_url: Option<&'a str>,
@@ -109,6 +110,8 @@ pub(crate) struct Context<'a> {
     pub texts: ErrorTexts,
     pub allow: Option<&'a str>,
     pub upgrade_url: Option<&'a str>,
+    /// What a product in maintenance says.
+    pub closed: Option<Closed<'a>>,
 }
 
 /// Calls `with` with the problem that a refusal is.
@@ -123,14 +126,16 @@ pub(crate) fn with_problem<T>(
         (Refusal::ScopeMissing(scope), _) => tables.scope_name(scope),
         _ => None,
     };
+    let closed = context.closed.filter(|_| refusal == Refusal::Maintenance);
     with(&Problem {
         status: refusal.status(),
         code: refusal.code(),
         error: refusal.error(context.texts),
         subject: scope.as_deref(),
-        detail: refusal.detail(),
+        detail: closed.and_then(|closed| closed.detail).unwrap_or(refusal.detail()),
         limited: refusal.limited(),
-        retry_after_secs: refusal.retry_after_secs(),
+        retry_after_secs: closed
+            .map_or(refusal.retry_after_secs(), |closed| closed.retry_after_secs),
         upgrade_url: context.upgrade_url.filter(|_| a_plan_would_help(refusal)),
         allow: context.allow.filter(|_| refusal == Refusal::MethodNotAllowed),
     })

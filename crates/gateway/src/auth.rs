@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::refusal::Refusal;
+use keytoll_domain::time::Timestamp;
 
 use crate::admit::{self, Asked};
 use crate::answer::{self, Answer, Context};
@@ -86,7 +87,7 @@ pub(crate) async fn forward(
     let mut answer = match decision.verdict.refusal {
         None => Answer::empty(200, start.id),
         Some(refusal) => {
-            own::refusal_answer(core, start, refusal, &decision.context(core, &product))
+            own::refusal_answer(core, start, refusal, &decision.context(core, &product, start.at))
         }
     };
     finish(start, &decision, &mut answer);
@@ -120,7 +121,9 @@ pub(crate) async fn nginx(
     let decision = decide(core, start, fields, &product, &asking, Some(address)).await;
     let mut answer = match decision.verdict.refusal {
         None => Answer::empty(200, start.id),
-        Some(refusal) => nginx_refusal(core, start, refusal, &decision.context(core, &product)),
+        Some(refusal) => {
+            nginx_refusal(core, start, refusal, &decision.context(core, &product, start.at))
+        }
     };
     finish(start, &decision, &mut answer);
     (answer, decision.asked_about())
@@ -185,12 +188,13 @@ impl<'p> Decision<'p> {
         AskedAbout { key: self.verdict.key_id(), code }
     }
 
-    fn context<'a>(&self, core: &'a Core, product: &ProductRoute) -> Context<'a>
+    fn context<'a>(&self, core: &'a Core, product: &'a ProductRoute, now: Timestamp) -> Context<'a>
     where
         'p: 'a,
     {
         let upgrade_url = core.shared.options.upgrade_url.as_deref();
-        Context { texts: product.texts, allow: self.allow, upgrade_url }
+        let closed = product.closed(now);
+        Context { texts: product.texts, allow: self.allow, upgrade_url, closed }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::keytable::{
     KeyRecord, KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState,
 };
 use crate::options::Clock;
+use crate::policies::{Policies, deprecation_lines};
 use crate::ports::KeyUpgrade;
 use crate::route::{
     OperationRoute, Place, ProductCells, ProductLimits, ProductRoute, Routes, Versions,
@@ -345,6 +346,7 @@ impl Compiler {
             bill: product.settings.bill,
             identity_headers: product.settings.identity_headers,
             limits: self.product_limits(product),
+            policies: Policies::of(product).map(Box::new),
             matcher,
             operations,
             no_operation: OperationKey::of(&product.id, "", ""),
@@ -379,6 +381,7 @@ impl Compiler {
             key: OperationKey::of(&product.id, &op.method, path),
             name: format!("{} {path}", op.method).into(),
             operation_id: op.operation_id.as_deref().map(Into::into),
+            deprecation: op.deprecation.as_ref().map(deprecation_lines),
             units: units(op.units),
             max_units: op.max_units.map(|most| units(most.max(op.units))),
             scopes: scopes.into(),

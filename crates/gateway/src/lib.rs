@@ -33,6 +33,7 @@ mod outgoing;
 mod own;
 mod path;
 mod per_address;
+mod policies;
 pub mod ports;
 mod proxy;
 mod proxy_protocol;

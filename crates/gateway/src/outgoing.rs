@@ -10,6 +10,7 @@ use crate::credential::{Found, KeyFrom};
 use crate::fields::{Field, Name};
 use crate::identity;
 use crate::keytable::KeyRecord;
+use crate::policies::Rules;
 use crate::request::{BodyFraming, Request};
 use crate::upstream::Upstream;
 
@@ -24,6 +25,8 @@ pub(crate) struct Outgoing<'r> {
     pub key: Option<(&'r Found<'r>, &'r KeyFrom, &'r str)>,
     /// Who calls, for products that tell their upstream.
     pub identity: Option<&'r KeyRecord>,
+    /// The product's own, after all others.
+    pub rules: Option<&'r Rules>,
     pub id: RequestId,
     pub framing: BodyFraming,
 }
@@ -38,6 +41,7 @@ impl Outgoing<'_> {
             put(out, &[b"?", query.as_bytes()]);
         }
         put(out, &[b" HTTP/1.1\r\nhost: ", upstream.authority.as_bytes(), b"\r\n"]);
+        let fields_at = out.len();
         let named = request.fields.has(Name::Connection);
         for field in request.fields.iter() {
             if !self.is_held_back(field) && !(named && self.is_of_connection(field)) {
@@ -47,6 +51,9 @@ impl Outgoing<'_> {
         self.write_forwarding(out);
         if self.identity.is_some() {
             identity::write(out, self.identity);
+        }
+        if let Some(rules) = self.rules {
+            rules.apply(out, fields_at);
         }
         match self.framing {
             BodyFraming::None if may_have_body(request.method()) => {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, RESERVED_PRODUCT_IDS};
 use keytoll_domain::refusal::Refusal;
 
@@ -14,6 +15,7 @@ use crate::answer::{self, Answer, Context};
 use crate::call::{Start, micros_since};
 use crate::client::Client;
 use crate::core::Core;
+use crate::metrics::Outcome;
 use crate::request::Request;
 use crate::route::ProductRoute;
 use crate::server::source::{Fill, Source};
@@ -107,6 +109,24 @@ pub(crate) async fn of_product(
     } else {
         usage::serve(core, start, client, request, product).await
     };
+    log(core, start, client, request, answer.status, AskedAbout::default());
+    answer
+}
+
+/// The answer to a preflight of a product, which needs no key and is no call.
+pub(crate) fn preflight(
+    core: &Core,
+    start: &Start,
+    client: &Client,
+    request: &Request,
+    product: &ProductRoute,
+    fields: &[u8],
+) -> Answer {
+    let mut answer = Answer::empty(204, start.id);
+    answer.head.extend_from_slice(fields);
+    let outcome = Outcome { operation: OperationKey::NONE, status: 204, code: "" };
+    let micros = micros_since(start.at, core.now());
+    core.metrics.count((product.index, &product.id), outcome, "", micros);
     log(core, start, client, request, answer.status, AskedAbout::default());
     answer
 }

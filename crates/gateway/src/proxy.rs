@@ -54,13 +54,13 @@ pub(crate) async fn serve(
         Whose::Products(located) => located,
     };
     let Located { product, rest, unknown_version } = located;
-    if rest == "/.keytoll" || rest.starts_with("/.keytoll/") {
-        return Some(own::of_product(core, &start, client, request, &product, rest).await);
+    let policies = product.policies.as_deref();
+    let mut preflight = Vec::new();
+    if let Some(policies) = policies
+        && policies.preflight(request.method(), &request.fields, &mut preflight)
+    {
+        return Some(own::preflight(core, &start, client, request, &product, &preflight));
     }
-    if request.wants_upgrade() {
-        return Some(answer::not_implemented().answer(start.id));
-    }
-    let framing = source.framing();
     let call = Inbound {
         core,
         start: &start,
@@ -69,9 +69,13 @@ pub(crate) async fn serve(
         product: &product,
         rest,
         unknown_version,
-        framing,
+        framing: source.framing(),
     };
-    if product.is_keyless() { call.pass(source).await } else { call.sell(source).await }
+    let mut answer = call.serve(source).await?;
+    if let Some(policies) = policies {
+        policies.put_cors(&request.fields, &mut answer.head);
+    }
+    Some(answer)
 }
 
 /// One request for a product.
@@ -94,14 +98,32 @@ struct Told<'r> {
     name: &'r str,
     key: Option<KeyId>,
     address: Option<IpAddr>,
+    /// Lines of the operation's own deprecation.
+    ends: Option<&'r [u8]>,
 }
 
 impl<'r> Inbound<'r> {
+    async fn serve(&self, source: &mut dyn Source) -> Option<Answer> {
+        let (core, start, request) = (self.core, self.start, self.request);
+        if self.rest == "/.keytoll" || self.rest.starts_with("/.keytoll/") {
+            let answer =
+                own::of_product(core, start, self.client, request, self.product, self.rest);
+            return Some(answer.await);
+        }
+        if request.wants_upgrade() {
+            return Some(answer::not_implemented().answer(start.id));
+        }
+        if self.product.is_keyless() { self.pass(source).await } else { self.sell(source).await }
+    }
+
     /// A product without keys: no decision, no limits, no ledger.
     async fn pass(&self, source: &mut dyn Source) -> Option<Answer> {
         let told = self.told(Found::NoPath, None);
         if self.unknown_version {
             return Some(self.refuse(None, Refusal::NoSuchOperation, told, None));
+        }
+        if self.product.maintenance().is_some() {
+            return Some(self.refuse(None, Refusal::Maintenance, told, None));
         }
         let Place::At(upstream) = &self.product.live else {
             return Some(self.fail(Failure::Unreachable, told, None));
@@ -205,6 +227,7 @@ impl<'r> Inbound<'r> {
         let status = upstream_head.status;
         let mut head = Vec::with_capacity(upstream_head.fields.bytes.len() + 512);
         answer::put_status(&mut head, status);
+        let fields_at = head.len();
         let mut dated = false;
         for field in upstream_head.passing() {
             dated |= field.id == Name::Date;
@@ -214,6 +237,10 @@ impl<'r> Inbound<'r> {
             self.core.with_time(self.start.at, |time| {
                 answer::put(&mut head, &[b"date: ", time.http.as_bytes(), b"\r\n"]);
             });
+        }
+        if let Some(policies) = &self.product.policies {
+            policies.change_answer(&mut head, fields_at, told.ends);
+            policies.put_deprecation(told.ends, &mut head);
         }
         if let Some(grant) = &grant {
             answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
@@ -231,7 +258,7 @@ impl<'r> Inbound<'r> {
                 .as_mut()
                 .map(|grant| std::mem::take(&mut grant.running))
                 .unwrap_or_default(),
-            line: self.line(status, "", told),
+            line: self.sampled_line(status, told),
             bytes_in: 0,
             bytes_out: 0,
             aborted: false,
@@ -257,6 +284,7 @@ impl<'r> Inbound<'r> {
         self.count(problem.status, problem.code, told);
         self.log(problem.status, problem.code, told);
         let mut answer = problem.answer(self.start.id);
+        self.put_deprecation(told, &mut answer);
         if let Some(grant) = grant {
             let standings = admit::standings(&grant.key, self.start.at);
             answer::limit_fields(&mut answer.head, &standings, None, self.start.at);
@@ -272,11 +300,13 @@ impl<'r> Inbound<'r> {
         allow: Option<&str>,
     ) -> Answer {
         let upgrade_url = self.core.shared.options.upgrade_url.as_deref();
-        let context = Context { texts: self.product.texts, allow, upgrade_url };
+        let closed = self.product.closed(self.start.at);
+        let context = Context { texts: self.product.texts, allow, upgrade_url, closed };
         self.count(refusal.status(), refusal.code(), told);
         self.log(refusal.status(), refusal.code(), told);
         self.core.refused(key.map(|key| key.id), self.start.at, refusal);
         let mut answer = own::refusal_answer(self.core, self.start, refusal, &context);
+        self.put_deprecation(told, &mut answer);
         if let Some(key) = key {
             let standings = admit::standings(key, self.start.at);
             let limited = refusal.limited();
@@ -300,6 +330,7 @@ impl<'r> Inbound<'r> {
             query,
             key,
             identity: caller.filter(|_| self.product.identity_headers),
+            rules: self.product.policies.as_ref().and_then(|policies| policies.request.as_ref()),
             id: self.start.id,
             framing: self.framing,
         }
@@ -314,11 +345,13 @@ impl<'r> Inbound<'r> {
     }
 
     fn told(&self, found: Found<'r>, key: Option<KeyId>) -> Told<'r> {
-        let (operation, name) = match found {
-            Found::Operation(operation) => (operation.key, &*operation.name),
-            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, ""),
+        let (operation, name, ends) = match found {
+            Found::Operation(operation) => {
+                (operation.key, &*operation.name, operation.deprecation.as_deref())
+            }
+            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, "", None),
         };
-        Told { operation, name, key, address: None }
+        Told { operation, name, key, address: None, ends }
     }
 
     fn count(&self, status: u16, code: &'static str, told: Told<'_>) {
@@ -338,6 +371,21 @@ impl<'r> Inbound<'r> {
             (status, code),
             told.key,
         )
+    }
+
+    /// The line of an answer that the upstream gave; products may want a share of them only. Its own failures are
+    /// always logged.
+    fn sampled_line(&self, status: u16, told: Told<'_>) -> Option<Line> {
+        match &self.product.policies {
+            Some(policies) if status < 500 && !policies.logs(self.start.id) => None,
+            _ => self.line(status, "", told),
+        }
+    }
+
+    fn put_deprecation(&self, told: Told<'_>, answer: &mut Answer) {
+        if let Some(policies) = &self.product.policies {
+            policies.put_deprecation(told.ends, &mut answer.head);
+        }
     }
 
     fn log(&self, status: u16, code: &'static str, told: Told<'_>) {

@@ -9,10 +9,12 @@ use keytoll_domain::ids::ProductId;
 use keytoll_domain::key::Environment;
 use keytoll_domain::limits::CellPolicy;
 use keytoll_domain::scope::ScopeIndex;
+use keytoll_domain::time::Timestamp;
 
 use crate::bits::BitSet;
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
+use crate::policies::{Closed, Notice, Policies};
 use crate::upstream::Upstream;
 
 /// All products.
@@ -78,6 +80,8 @@ pub(crate) struct ProductRoute {
     pub identity_headers: bool,
     /// Windows over all its callers.
     pub limits: Option<ProductLimits>,
+    /// What is done to requests and answers on their way, if anything.
+    pub policies: Option<Box<Policies>>,
     pub matcher: OperationMatcher,
     pub operations: Vec<OperationRoute>,
     /// Stands in the ledger for calls whose operation is not known.
@@ -111,6 +115,8 @@ pub(crate) struct OperationRoute {
     /// `METHOD /path` as in the document; `METHOD version:/path` for further versions.
     pub name: Box<str>,
     pub operation_id: Option<Box<str>>,
+    /// Lines that tell of its end; they go before the product's.
+    pub deprecation: Option<Box<[u8]>>,
     pub units: u32,
     /// What a proxied call is admitted with, where its upstream says afterwards what it cost.
     pub max_units: Option<u32>,
@@ -122,6 +128,15 @@ pub(crate) struct OperationRoute {
 impl ProductRoute {
     pub(crate) fn is_keyless(&self) -> bool {
         self.key_from.sources.is_empty()
+    }
+
+    /// Why all calls are turned away, if they are.
+    pub(crate) fn maintenance(&self) -> Option<&Notice> {
+        self.policies.as_ref().and_then(|policies| policies.maintenance.as_ref())
+    }
+
+    pub(crate) fn closed(&self, now: Timestamp) -> Option<Closed<'_>> {
+        self.maintenance().map(|notice| notice.at(now))
     }
 
     pub(crate) fn place(&self, environment: Environment) -> &Place {

@@ -23,7 +23,7 @@ pub(crate) async fn serve(
     request: &Request,
     product: &ProductRoute,
 ) -> Answer {
-    let context = Context { texts: product.texts, allow: Some("GET, HEAD"), upgrade_url: None };
+    let context = Context { texts: product.texts, allow: Some("GET, HEAD"), ..Context::default() };
     match answer_of(core, start, client, request, product).await {
         Ok(answer) => answer,
         Err(refusal) => own::refusal_answer(core, start, refusal, &context),

@@ -64,7 +64,13 @@ async fn answer_to_envoy(
     answer::limit_fields(&mut limits, &decision.verdict.standings, limited, start.at);
     let limits = pairs(&limits);
     if let Some(refusal) = decision.verdict.refusal {
-        return Ok(denied(core, start, refusal, &decision.context(core, &product), &limits));
+        return Ok(denied(
+            core,
+            start,
+            refusal,
+            &decision.context(core, &product, start.at),
+            &limits,
+        ));
     }
     let mut who = Vec::new();
     identity::write(&mut who, granted_key(&decision));
