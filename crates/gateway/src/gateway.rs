@@ -24,14 +24,15 @@ use crate::options::{Clock, Options};
 use crate::per_address::Places;
 use crate::ports::{KeySource, PortError, UsageSink};
 use crate::server::deadline::TICK;
+use crate::server::http2;
 use crate::tls::{self, ServerTls, TlsError};
 use crate::verify::{self, Question, Verdict};
 use crate::{feed, listener, rebuild};
 
 /// Every so many ticks each core hands its refusal counts on and closes old upstream connections.
 const HOUSEKEEPING_TICKS: u32 = 20;
-/// What the listener speaks, offered by ALPN.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// What the listener speaks, offered by ALPN, the preferred first.
+const PROTOCOLS: [&[u8]; 2] = [http2::ALPN, b"http/1.1"];
 /// Values of the stop signal.
 const DRAIN: u8 = 1;
 const KILL: u8 = 2;

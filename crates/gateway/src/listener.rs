@@ -11,10 +11,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::core::Core;
 use crate::entry::{self, Entered};
-use crate::server::http1::Http1;
+use crate::server::http1::{Greeted, Http1};
+use crate::server::http2;
 use crate::stream::Stream;
 
 const BACKLOG: i32 = 4096;
@@ -121,10 +123,22 @@ async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr) {
         Ok(Entered { stream, client, place }) => {
             let secure = matches!(stream, Stream::Tls(_));
             let client = Client::new(&shared, client.ip(), secure);
-            Http1::new(core, client, stream).run().await;
+            serve_connection(core, client, stream).await;
             drop(place);
         }
         Err(refused) => tracing::debug!(%refused, %peer, "connection closed"),
     }
     shared.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// HTTP/2 where the client asked for it in its handshake, or begins with its preface; else HTTP/1.
+async fn serve_connection(core: Rc<Core>, client: Client, stream: Stream) {
+    // Boxed, so that a connection of HTTP/1 has no room for the other.
+    if stream.protocol() == Some(http2::ALPN) {
+        return Box::pin(http2::run(core, client, Buffer::default(), stream)).await;
+    }
+    if let Some(greeted) = Http1::new(core.clone(), client, stream).run().await {
+        let Greeted { client, input, stream } = greeted;
+        Box::pin(http2::run(core, client, input, stream)).await;
+    }
 }

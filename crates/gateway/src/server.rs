@@ -3,4 +3,5 @@
 pub(crate) mod body;
 pub(crate) mod deadline;
 pub(crate) mod http1;
+pub(crate) mod http2;
 pub(crate) mod source;

@@ -15,6 +15,14 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// What both sides agreed to speak in the TLS handshake.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// Neither closed nor with bytes that nobody asked for. Reads the cached readiness, mostly without a system call.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];

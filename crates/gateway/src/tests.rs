@@ -5,6 +5,8 @@ mod credentials;
 mod entry;
 mod faults;
 mod identity;
+mod http2;
+mod http2_frames;
 mod limits;
 mod policies;
 mod running;

@@ -13,8 +13,10 @@ use keytoll_domain::refusal::Refusal;
 use tokio::io::AsyncWrite as _;
 
 use super::body::Inbound;
+use super::http2::PRIOR_KNOWLEDGE;
 use super::source::{Fill, Source};
 use crate::answer::{Answer, AnswerBody, put_number};
+use crate::buffer::Buffer;
 use crate::call::Start;
 use crate::chunked::write_size;
 use crate::client::Client;
@@ -58,7 +60,17 @@ pub(crate) struct Http1 {
 enum Next {
     Serve,
     Refuse(Refusal),
+    /// The client speaks HTTP/2 and knew that we do.
+    Http2,
     Close,
+}
+
+/// A connection that greets as HTTP/2 does.
+pub(crate) struct Greeted {
+    pub client: Client,
+    /// What has been read, and is to be read again.
+    pub input: Buffer,
+    pub stream: Stream,
 }
 
 /// What of the request decides how its answer is written.
@@ -92,8 +104,8 @@ impl Http1 {
         }
     }
 
-    /// Serves the connection until either side ends it.
-    pub(crate) async fn run(mut self) {
+    /// Serves the connection until either side ends it, or until it turns out to speak HTTP/2.
+    pub(crate) async fn run(mut self) -> Option<Greeted> {
         let mut request = Request::default();
         loop {
             match self.next(&mut request).await {
@@ -106,13 +118,17 @@ impl Http1 {
                     if self.send(answer, manner).await.is_ok() {
                         self.linger().await;
                     }
-                    return;
+                    return None;
                 }
-                Next::Close => return,
+                Next::Http2 => {
+                    let Inbound { stream, input, .. } = self.inbound;
+                    return Some(Greeted { client: self.client, input, stream });
+                }
+                Next::Close => return None,
             }
             let served = proxy::serve(&self.core, &self.client, &request, &mut self.inbound);
-            let Some(answer) = served.await else { return };
-            let Ok(keep) = self.answer(answer, &request).await else { return };
+            let answer = served.await?;
+            let keep = self.answer(answer, &request).await.ok()?;
             if !keep || !self.drain().await {
                 break;
             }
@@ -123,6 +139,7 @@ impl Http1 {
         } else if self.client.secure {
             self.close().await;
         }
+        None
     }
 
     /// Says that nothing more will come; whether that could be said in time.
@@ -156,6 +173,7 @@ impl Http1 {
                         }
                         Ok(None) if inbound.input.len() < bounds.head_max_bytes => {}
                         Ok(_) => return Poll::Ready(Next::Refuse(Refusal::HeaderTooLarge)),
+                        Err(_) if self.is_prior_knowledge() => return Poll::Ready(Next::Http2),
                         Err(refusal) => return Poll::Ready(Next::Refuse(refusal)),
                     }
                 }
@@ -188,6 +206,13 @@ impl Http1 {
             }
         })
         .await
+    }
+
+    /// Asked only of what is no HTTP/1. Encrypted connections agree on HTTP/2 in their handshake or not at all.
+    fn is_prior_knowledge(&self) -> bool {
+        !self.served
+            && !self.client.secure
+            && self.inbound.input.data().starts_with(PRIOR_KNOWLEDGE)
     }
 
     /// Writes an answer; whether the connection can serve another request.

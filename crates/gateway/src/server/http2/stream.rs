@@ -1,0 +1,275 @@
+//! One request and its answer on a stream of an HTTP/2 connection.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Response, StatusCode};
+
+use super::head;
+use crate::answer::{Answer, AnswerBody};
+use crate::call::Start;
+use crate::chunked;
+use crate::client::Client;
+use crate::core::Core;
+use crate::request::{BodyFraming, Request};
+use crate::server::deadline::Deadline;
+use crate::server::source::{Fill, Source};
+use crate::upstream::Failure;
+use crate::upstream::relay::Relay;
+use crate::{own, proxy};
+
+/// Largest piece of an answer handed over at once.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// The client's side of one stream.
+pub(super) struct ClientStream {
+    body: RecvStream,
+    reply: SendResponse<Bytes>,
+    framing: BodyFraming,
+    /// Bytes of a body of known length that have not come.
+    left: Option<u64>,
+    ended: bool,
+    /// The client waits to be told to send its body.
+    unasked: bool,
+    deadline: Deadline,
+    /// How long the client may take over a piece of its answer.
+    idle: Duration,
+}
+
+impl ClientStream {
+    /// Serves the stream to its end.
+    pub(super) async fn serve(
+        core: Rc<Core>,
+        client: &Client,
+        request: http::Request<RecvStream>,
+        reply: SendResponse<Bytes>,
+    ) {
+        let (parts, body) = request.into_parts();
+        let mut request = Request::default();
+        let fields_max = core.shared.options.bounds.head_max_fields;
+        let taken = head::take(&mut request, &parts, body.is_end_stream(), fields_max);
+        drop(parts);
+        let mut stream = Self::new(&core, body, reply, &request);
+        let answer = match taken {
+            Ok(()) => proxy::serve(&core, client, &request, &mut stream).await,
+            Err(refusal) => {
+                let at = core.now();
+                let start = Start { id: core.next_id(at), at };
+                Some(own::refuse(&core, &start, refusal))
+            }
+        };
+        if let Some(answer) = answer {
+            stream.answer(answer, request.is_head()).await;
+        }
+    }
+
+    fn new(core: &Core, body: RecvStream, reply: SendResponse<Bytes>, request: &Request) -> Self {
+        let framing = request.framing;
+        Self {
+            ended: framing == BodyFraming::None,
+            unasked: framing != BodyFraming::None && request.expects_continue(),
+            left: if let BodyFraming::Length(length) = framing { Some(length) } else { None },
+            framing,
+            body,
+            reply,
+            deadline: core.deadlines.add(),
+            idle: core.shared.options.bounds.idle,
+        }
+    }
+
+    /// Sends an answer to its end. What the client does not want any more is nobody's error.
+    async fn answer(&mut self, answer: Answer, is_head: bool) {
+        let Answer { status, head, body } = answer;
+        self.deadline.set(self.idle);
+        let bodiless = is_head || matches!(status, 204 | 304);
+        match body {
+            AnswerBody::Own(bytes) => {
+                let length = (status != 204).then_some(bytes.len() as u64);
+                let ends = bodiless || bytes.is_empty();
+                let response = head::response(status, &head, length);
+                let Ok(mut out) = self.reply.send_response(response, ends) else { return };
+                if ends {
+                    return;
+                }
+                let mut bytes = Bytes::from(bytes);
+                if poll_fn(|cx| self.poll_own(cx, &mut out, &mut bytes)).await.is_err() {
+                    out.send_reset(Reason::CANCEL);
+                }
+            }
+            AnswerBody::Relay { mut relay, length } => {
+                let length = if bodiless { length } else { relay.length() };
+                let ends = relay.is_done();
+                let response = head::response(status, &head, length);
+                let Ok(mut out) = self.reply.send_response(response, ends) else {
+                    relay.abort();
+                    return;
+                };
+                if ends {
+                    return;
+                }
+                let sent = poll_fn(|cx| self.poll_relay(cx, &mut out, &mut relay)).await;
+                if let Err(failure) = sent {
+                    relay.abort();
+                    out.send_reset(match failure {
+                        Failure::ClientGone | Failure::ClientSlow => Reason::CANCEL,
+                        _ => Reason::INTERNAL_ERROR,
+                    });
+                }
+            }
+        }
+    }
+
+    fn poll_own(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut SendStream<Bytes>,
+        bytes: &mut Bytes,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            let Poll::Ready(room) = poll_room(cx, out, bytes.len()) else {
+                return self.deadline.poll(cx).map(|()| Err(Failure::ClientSlow));
+            };
+            let piece = bytes.split_to(bytes.len().min(room?));
+            let ends = bytes.is_empty();
+            send(out, piece, ends)?;
+            if ends {
+                return Poll::Ready(Ok(()));
+            }
+            self.deadline.set(self.idle);
+        }
+    }
+
+    /// Passes an answer's body on until its end.
+    fn poll_relay(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut SendStream<Bytes>,
+        relay: &mut Relay,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            let here = relay.ready()?;
+            if here == 0 {
+                if relay.is_done() {
+                    return Poll::Ready(send(out, Bytes::new(), true));
+                }
+                match relay.poll_more(cx, self) {
+                    Poll::Ready(more) => more?,
+                    Poll::Pending => {
+                        ready!(out.poll_reset(cx)).ok();
+                        return Poll::Ready(Err(Failure::ClientGone));
+                    }
+                }
+                continue;
+            }
+            let Poll::Ready(room) = poll_room(cx, out, here) else {
+                // The client reads slowly; what it still sends goes on meanwhile.
+                relay.drive_upload(cx, self)?;
+                return self.deadline.poll(cx).map(|()| Err(Failure::ClientSlow));
+            };
+            let count = here.min(room?);
+            let piece = Bytes::copy_from_slice(relay.bytes(count));
+            relay.consume(count);
+            self.deadline.set(self.idle);
+            let ends = relay.ready()? == 0 && relay.is_done();
+            send(out, piece, ends)?;
+            if ends {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Tells a client that waits to send its body.
+    fn ask(&mut self) {
+        if std::mem::take(&mut self.unasked) {
+            let mut response = Response::new(());
+            *response.status_mut() = StatusCode::CONTINUE;
+            // A stream that cannot be written to any more says so to whoever reads from it.
+            let _ = self.reply.send_informational(response);
+        }
+    }
+
+    fn take(&mut self, piece: &Bytes) -> Result<(), Failure> {
+        self.unasked = false;
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(piece.len() as u64).ok_or(Failure::ClientBroke)?;
+        }
+        let released = self.body.flow_control().release_capacity(piece.len());
+        released.map_err(|_| Failure::ClientBroke)
+    }
+}
+
+/// How many of so many bytes the client may be sent now.
+fn poll_room(
+    cx: &mut Context<'_>,
+    out: &mut SendStream<Bytes>,
+    wanted: usize,
+) -> Poll<Result<usize, Failure>> {
+    out.reserve_capacity(wanted.min(PIECE_BYTES));
+    loop {
+        let room = out.capacity();
+        if room > 0 {
+            return Poll::Ready(Ok(room.min(PIECE_BYTES)));
+        }
+        // It tells of changes only.
+        if !matches!(ready!(out.poll_capacity(cx)), Some(Ok(_))) {
+            return Poll::Ready(Err(Failure::ClientGone));
+        }
+    }
+}
+
+fn send(out: &mut SendStream<Bytes>, piece: Bytes, ends: bool) -> Result<(), Failure> {
+    out.send_data(piece, ends).map_err(|_| Failure::ClientGone)
+}
+
+impl Source for ClientStream {
+    fn framing(&self) -> BodyFraming {
+        self.framing
+    }
+
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+        chunked: bool,
+    ) -> Poll<Result<Fill, Failure>> {
+        while !self.ended {
+            let Poll::Ready(polled) = self.body.poll_data(cx) else {
+                self.ask();
+                return Poll::Pending;
+            };
+            match polled {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
+                    self.take(&piece)?;
+                    if chunked {
+                        chunked::write_size(out, piece.len());
+                    }
+                    out.extend_from_slice(&piece);
+                    if chunked {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                    return Poll::Ready(Ok(Fill::Data(piece.len())));
+                }
+                Some(Err(_)) => return Poll::Ready(Err(Failure::ClientBroke)),
+                None if self.left.is_some_and(|left| left > 0) => {
+                    return Poll::Ready(Err(Failure::ClientBroke));
+                }
+                None => self.ended = true,
+            }
+        }
+        Poll::Ready(Ok(Fill::End))
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.reply.poll_reset(cx).map(drop)
+    }
+
+    fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+}
