@@ -169,6 +169,12 @@ pub(crate) fn failure(failure: Failure) -> Problem<'static> {
             "Bad gateway",
             "The service behind this API gave no valid answer.",
         ),
+        Failure::Unavailable => (
+            503,
+            "upstream_unavailable",
+            "Service unavailable",
+            "The service behind this API takes no calls for now.",
+        ),
         Failure::Timeout => (
             504,
             "upstream_timeout",

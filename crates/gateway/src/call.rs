@@ -1,7 +1,6 @@
 //! What must happen to a call however it ends: the charge, the end event, the line in the access log.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use keytoll_domain::catalog::Bill;
 use keytoll_domain::ledger::STATUS_CLIENT_GONE;
@@ -11,7 +10,6 @@ use crate::access_log::{Ending, Line};
 use crate::admit::{Grant, Running};
 use crate::core::{Core, RequestId};
 use crate::journal::{End, Full};
-use crate::upstream::Upstream;
 use crate::upstream::exchange::Exchange;
 
 /// A request's beginnings, known before anything is decided.
@@ -51,8 +49,7 @@ impl Call {
 
     /// There is no answer; the call is recorded with 0 units unless its client is the reason.
     pub(crate) fn charge_failed(&mut self, status: u16) -> Result<(), Full> {
-        let sent = self.slot.as_ref().is_some_and(|exchange| exchange.sent);
-        let billed = status == STATUS_CLIENT_GONE && sent;
+        let billed = status == STATUS_CLIENT_GONE && self.sends() > 0;
         let units = if billed { self.grant.cost(None) } else { 0 };
         self.record(status, units)
     }
@@ -63,7 +60,14 @@ impl Call {
         let charge = self.grant.charge(status, units, latency, self.start.id.0);
         let written = self.core.writer.borrow_mut().charge(&charge);
         self.grant.settle(if written.is_ok() { units } else { 0 });
+        if written.is_ok() && self.sends() != 1 {
+            self.core.metrics.sends(self.sends());
+        }
         written
+    }
+
+    fn sends(&self) -> u32 {
+        self.slot.as_ref().map_or(0, Exchange::sends)
     }
 }
 
@@ -78,7 +82,6 @@ impl Drop for Call {
 /// The end of an answer that streams through.
 pub(crate) struct Finish {
     pub core: Rc<Core>,
-    pub upstream: Arc<Upstream>,
     pub start: Start,
     /// The journal has a charge to which the end belongs.
     pub charged: bool,
@@ -96,7 +99,7 @@ impl Finish {
         self.aborted = false;
         self.running = Running::default();
         if keep_alive && exchange.is_complete() {
-            self.core.pool.give(&self.upstream, exchange.connection);
+            self.core.pool.give(exchange.connection);
         }
     }
 }

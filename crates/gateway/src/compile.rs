@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use keytoll_apispec::OperationMatcher;
 use keytoll_domain::catalog::{
-    Operation, OperationKey, Plan, Product, ProductVersion, Target, UNITS_PER_CALL_MAX,
-    version_path,
+    Operation, OperationKey, Plan, Product, ProductVersion, UNITS_PER_CALL_MAX, version_path,
 };
 use keytoll_domain::feed::{Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{PlanSlug, ProductId};
@@ -20,6 +19,7 @@ use keytoll_domain::subscription::{Overrides, Subscription};
 use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{Token, TokenRole};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::credential::KeyFrom;
 use crate::identity::HeldScopes;
@@ -29,12 +29,10 @@ use crate::keytable::{
 use crate::options::Clock;
 use crate::policies::{Policies, deprecation_lines};
 use crate::ports::KeyUpgrade;
-use crate::route::{
-    OperationRoute, Place, ProductCells, ProductLimits, ProductRoute, Routes, Versions,
-};
+use crate::route::{OperationRoute, ProductCells, ProductLimits, ProductRoute, Routes, Versions};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
-use crate::upstream::Upstream;
+use crate::upstream::registry::Registry;
 
 /// What requests read.
 #[derive(Default)]
@@ -43,6 +41,8 @@ pub(crate) struct Tables {
     pub routes: ArcSwap<Routes>,
     /// Goes up whenever there are new routes, so that cores know their own copy is old.
     pub routes_version: AtomicU64,
+    /// Wakes the health checks.
+    pub routes_changed: Notify,
     slow: OnceLock<SlowCheck>,
     scope_names: RwLock<Vec<Arc<str>>>,
 }
@@ -57,8 +57,7 @@ pub(crate) struct Compiler {
     product_cells: HashMap<ProductId, Arc<ProductCells>>,
     scope_indexes: HashMap<Arc<str>, ScopeIndex>,
     scope_sets: HashMap<ScopeSet, Arc<HeldScopes>>,
-    /// By URL, so that an upstream keeps its connections when routes are made anew.
-    upstreams: HashMap<Box<str>, Arc<Upstream>>,
+    upstreams: Registry,
     last_scopes: Option<(Arc<[String]>, Arc<HeldScopes>)>,
     routes_stale: bool,
 }
@@ -123,7 +122,7 @@ impl Compiler {
             product_cells: HashMap::new(),
             scope_indexes: HashMap::new(),
             scope_sets: HashMap::new(),
-            upstreams: HashMap::new(),
+            upstreams: Registry::new(),
             last_scopes: None,
             routes_stale: false,
         }
@@ -182,8 +181,10 @@ impl Compiler {
             self.add_routes(product, &mut routes);
         }
         self.products = products;
+        self.upstreams.end_round();
         self.tables.routes.store(Arc::new(routes));
         self.tables.routes_version.fetch_add(1, Ordering::Release);
+        self.tables.routes_changed.notify_one();
     }
 
     fn product(&mut self, product: Product) {
@@ -336,11 +337,12 @@ impl Compiler {
                 (product.version_live_targets(version), product.version_test_targets(version))
             }
         };
+        let index = self.product_index(&product.id);
         ProductRoute {
             id: product.id.clone(),
-            index: self.product_index(&product.id),
-            live: self.place(&product.id, &live),
-            sandbox: self.place(&product.id, &test),
+            index,
+            live: self.upstreams.place(product, index, &live),
+            sandbox: self.upstreams.place(product, index, &test),
             key_from: KeyFrom::of(&product.settings),
             texts: product.settings.error_texts,
             bill: product.settings.bill,
@@ -386,26 +388,6 @@ impl Compiler {
             max_units: op.max_units.map(|most| units(most.max(op.units))),
             scopes: scopes.into(),
             plans,
-        }
-    }
-
-    fn place(&mut self, product: &ProductId, targets: &[Target]) -> Place {
-        let Some(url) = targets.first().map(|target| target.url.as_str()) else {
-            return Place::Absent;
-        };
-        if let Some(known) = self.upstreams.get(url) {
-            return Place::At(known.clone());
-        }
-        match Upstream::parse(url, self.upstreams.len()) {
-            Ok(upstream) => {
-                let upstream = Arc::new(upstream);
-                self.upstreams.insert(url.into(), upstream.clone());
-                Place::At(upstream)
-            }
-            Err(error) => {
-                tracing::error!(%product, %error, "the product's calls fail until its upstream is corrected");
-                Place::Broken
-            }
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::ports::{KeySource, PortError, UsageSink};
 use crate::server::deadline::TICK;
 use crate::server::http2;
 use crate::tls::{self, ServerTls, TlsError};
+use crate::upstream::health;
 use crate::verify::{self, Question, Verdict};
 use crate::{feed, listener, rebuild};
 
@@ -183,6 +184,7 @@ fn bind_here(
     let (stop, stopped) = watch::channel(0);
     let (open, opening) = watch::channel(false);
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
+    runtime.spawn(health::run(shared.tables.clone()));
     runtime.spawn(watch_feed(shared.clone(), following));
     let mut writers = opened.writers;
     let spare = writers.pop().expect("one writer more than workers was asked for");
@@ -360,6 +362,7 @@ impl Handle {
             applied: signed(shared.applied.load(Ordering::Relaxed)),
             log_dropped: signed(shared.log.as_ref().map_or(0, Log::dropped)),
             journal_lag: signed(lag),
+            upstreams: health::readings(&shared.tables),
         })
     }
 

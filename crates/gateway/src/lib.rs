@@ -55,5 +55,6 @@ mod tests;
 pub use gateway::{Handle, StartError, Verifier, bind, start};
 pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options, ProxyProtocol};
 pub use tls::{ClientTls, ClientTlsOptions, ServerTls, TlsError, TlsFiles};
+pub use upstream::registry::check_upstream_tls;
 pub use upstream::{UpstreamUrlError, check_upstream_url};
 pub use verify::{KeyRef, Question, Verdict};

@@ -37,13 +37,15 @@ pub(crate) struct Metrics {
 }
 
 /// Values that are read when somebody asks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Readings {
     pub connections: i64,
     pub keys: i64,
     pub applied: i64,
     pub log_dropped: i64,
     pub journal_lag: i64,
+    /// Product and target, and whether it is given calls.
+    pub upstreams: BTreeMap<(String, String), bool>,
 }
 
 /// One core's counters.
@@ -139,14 +141,13 @@ impl CoreMetrics {
         self.lock().accepted += 1;
     }
 
-    /// A call was sent to its upstream once more.
-    pub(crate) fn retried(&self) {
-        self.lock().retried += 1;
-    }
-
-    /// A call is in the ledger although its upstream never saw a byte of it.
-    pub(crate) fn never_sent(&self) {
-        self.lock().never_sent += 1;
+    /// A call of the ledger was sent so often, which is mostly once and then need not be told.
+    pub(crate) fn sends(&self, sends: u32) {
+        let mut counters = self.lock();
+        match sends.checked_sub(1) {
+            Some(more) => counters.retried += u64::from(more),
+            None => counters.never_sent += 1,
+        }
     }
 }
 
@@ -279,6 +280,12 @@ impl Collector for Sums {
             ConstCounter::new(count).encode(encoder)?;
         }
         let now = &self.readings;
+        let help = "Whether a watched target of a product is given calls";
+        let mut family = out.encode_descriptor("upstream_up", help, None, MetricType::Gauge)?;
+        for ((product, target), up) in &now.upstreams {
+            let labels = [("product", product.as_str()), ("target", target.as_str())];
+            ConstGauge::new(i64::from(*up)).encode(family.encode_family(&labels)?)?;
+        }
         for (name, help, value) in [
             ("connections", "Open client connections", now.connections),
             ("keys", "Keys in the table", now.keys),

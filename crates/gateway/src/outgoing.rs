@@ -18,7 +18,6 @@ use crate::upstream::Upstream;
 pub(crate) struct Outgoing<'r> {
     pub request: &'r Request,
     pub client: &'r Client,
-    pub upstream: &'r Upstream,
     /// The path below the product, still as it was written.
     pub rest: &'r str,
     pub query: Option<Cow<'r, str>>,
@@ -33,8 +32,8 @@ pub(crate) struct Outgoing<'r> {
 
 impl Outgoing<'_> {
     /// Writes the head. `Host` is the upstream's own name; the client's is in `X-Forwarded-Host`.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let (request, upstream) = (self.request, self.upstream);
+    pub(crate) fn write(&self, upstream: &Upstream, out: &mut Vec<u8>) {
+        let request = self.request;
         put(out, &[request.method().as_bytes(), b" ", upstream.prefix.as_bytes()]);
         put(out, &[self.rest.as_bytes()]);
         if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {

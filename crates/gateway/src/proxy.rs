@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::KeyId;
@@ -30,11 +29,11 @@ use crate::own;
 use crate::request::{BodyFraming, Request};
 use crate::route::{Found, Place};
 use crate::server::source::Source;
+use crate::upstream::Failure;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::forward::forward;
 use crate::upstream::head::Framing;
 use crate::upstream::relay::Relay;
-use crate::upstream::{Failure, Upstream};
 
 /// Answers one request; `None` = its client has gone.
 pub(crate) async fn serve(
@@ -125,7 +124,7 @@ impl<'r> Inbound<'r> {
         if self.product.maintenance().is_some() {
             return Some(self.refuse(None, Refusal::Maintenance, told, None));
         }
-        let Place::At(upstream) = &self.product.live else {
+        let Place::At(cluster) = &self.product.live else {
             return Some(self.fail(Failure::Unreachable, told, None));
         };
         if self.is_too_large() {
@@ -133,9 +132,9 @@ impl<'r> Inbound<'r> {
         }
         let query = self.request.query().map(Cow::Borrowed);
         let mut slot = None;
-        let outgoing = self.outgoing(upstream, query, None, None);
-        match forward(&self.core.pool, &outgoing, source, self.bounds(), &mut slot).await {
-            Ok(()) => Some(self.hand_over(slot, upstream, told, None)),
+        let outgoing = self.outgoing(query, None, None);
+        match forward(&self.core.pool, cluster, &outgoing, source, self.bounds(), &mut slot).await {
+            Ok(()) => Some(self.hand_over(slot, told, None)),
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail(failure, told, None)),
         }
@@ -179,14 +178,14 @@ impl<'r> Inbound<'r> {
             }
         };
         let mut call = Call::new(core.clone(), self.start, grant, product.bill);
-        let Place::At(upstream) = product.place(key.environment) else {
+        let Place::At(cluster) = product.place(key.environment) else {
             return Some(self.fail_call(call, Failure::Unreachable, told));
         };
         let query = query.map(|query| found.strip_query(&product.key_from, brand, query));
         let key_found = Some((&found, &product.key_from, brand));
-        let outgoing = self.outgoing(upstream, query, key_found, Some(&key));
-        match forward(&core.pool, &outgoing, source, self.bounds(), &mut call.slot).await {
-            Ok(()) => Some(self.deliver(call, upstream, told)),
+        let outgoing = self.outgoing(query, key_found, Some(&key));
+        match forward(&core.pool, cluster, &outgoing, source, self.bounds(), &mut call.slot).await {
+            Ok(()) => Some(self.deliver(call, told)),
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail_call(call, failure, told)),
         }
@@ -206,19 +205,18 @@ impl<'r> Inbound<'r> {
     }
 
     /// Charges the call, then lets the answer go.
-    fn deliver(&self, mut call: Call, upstream: &Arc<Upstream>, told: Told<'_>) -> Answer {
+    fn deliver(&self, mut call: Call, told: Told<'_>) -> Answer {
         let status = call.slot.as_ref().map_or(502, |exchange| exchange.head().status);
         if call.charge(status).is_err() {
             return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
         }
         let slot = call.slot.take();
-        self.hand_over(slot, upstream, told, Some(&mut call.grant))
+        self.hand_over(slot, told, Some(&mut call.grant))
     }
 
     fn hand_over(
         &self,
         exchange: Option<Exchange>,
-        upstream: &Arc<Upstream>,
         told: Told<'_>,
         mut grant: Option<&mut Grant>,
     ) -> Answer {
@@ -251,7 +249,6 @@ impl<'r> Inbound<'r> {
         self.count(status, "", told);
         let finish = Finish {
             core: self.core.clone(),
-            upstream: upstream.clone(),
             start: *self.start,
             charged: grant.is_some(),
             running: grant
@@ -317,7 +314,6 @@ impl<'r> Inbound<'r> {
 
     fn outgoing<'o>(
         &'o self,
-        upstream: &'o Upstream,
         query: Option<Cow<'o, str>>,
         key: Option<(&'o credential::Found<'o>, &'o KeyFrom, &'o str)>,
         caller: Option<&'o KeyRecord>,
@@ -325,7 +321,6 @@ impl<'r> Inbound<'r> {
         Outgoing {
             request: self.request,
             client: self.client,
-            upstream,
             rest: self.rest,
             query,
             key,

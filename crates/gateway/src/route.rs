@@ -15,7 +15,7 @@ use crate::bits::BitSet;
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
 use crate::policies::{Closed, Notice, Policies};
-use crate::upstream::Upstream;
+use crate::upstream::cluster::Cluster;
 
 /// All products.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(crate) enum Place {
     Absent,
     /// It has a URL that cannot be used; calls fail as if it were down.
     Broken,
-    At(Arc<Upstream>),
+    At(Arc<Cluster>),
 }
 
 pub(crate) struct ProductRoute {
@@ -137,6 +137,14 @@ impl ProductRoute {
 
     pub(crate) fn closed(&self, now: Timestamp) -> Option<Closed<'_>> {
         self.maintenance().map(|notice| notice.at(now))
+    }
+
+    /// Everywhere its calls may go.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        [&self.live, &self.sandbox].into_iter().filter_map(|place| match place {
+            Place::At(cluster) => Some(cluster),
+            Place::Absent | Place::Broken => None,
+        })
     }
 
     pub(crate) fn place(&self, environment: Environment) -> &Place {

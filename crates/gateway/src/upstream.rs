@@ -1,36 +1,50 @@
 //! The lean HTTP/1.1 client towards upstreams.
 //!
 //! One head buffer and one write per request, no task per connection, pools per core. A connection goes
-//! back to its pool only when request and answer are both complete; a request is sent again only if it has no body
-//! and a reused idle connection failed before any byte of an answer. Nothing is buffered beyond one read.
+//! back to its pool only when request and answer are both complete. Which target of a product serves a call, and when
+//! a call is sent again, is decided in [`forward`] alone. Nothing is buffered beyond one read.
 
+mod budget;
+pub(crate) mod cluster;
+mod connect;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod head;
+pub(crate) mod health;
 pub(crate) mod pool;
+pub(crate) mod registry;
 pub(crate) mod relay;
 
 use std::fmt;
 
-/// An upstream's base URL, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+use crate::tls::ClientTls;
+use cluster::State;
+
+/// One target of a product: its base URL, taken apart, and how it fares.
+#[derive(Debug)]
 pub(crate) struct Upstream {
+    /// As the catalogue has it.
+    pub url: Box<str>,
+    /// The URL's host without its port, which its certificate must hold.
+    pub host: Box<str>,
     /// `host:port` as connected to.
     pub address: Box<str>,
     /// What the `Host` header says: the URL's authority, not the name the client asked for.
     pub authority: Box<str>,
     /// The URL's own path without a trailing slash.
     pub prefix: Box<str>,
+    /// Set once for `https`.
+    pub tls: Option<ClientTls>,
+    pub secure: bool,
     /// Its place in the cores' pools of connections.
     pub number: usize,
+    pub state: State,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamUrlError {
-    #[error("upstream `{0}` is no URL of the form http://host[:port][/path]")]
+    #[error("upstream `{0}` is no URL of the form http://host[:port][/path] or https://…")]
     Malformed(String),
-    #[error("upstream `{0}`: https upstreams are not supported yet")]
-    Https(String),
     #[error("upstream `{0}` must not hold a user, a query or a fragment")]
     Extra(String),
 }
@@ -44,28 +58,33 @@ impl Upstream {
     /// `number` is the upstream's own among all.
     pub(crate) fn parse(url: &str, number: usize) -> Result<Self, UpstreamUrlError> {
         let shown = || url.chars().take(200).collect::<String>();
-        if url.starts_with("https://") {
-            return Err(UpstreamUrlError::Https(shown()));
-        }
         if url.contains(['#', '?']) {
             return Err(UpstreamUrlError::Extra(shown()));
         }
         let uri: http::Uri = url.parse().map_err(|_| UpstreamUrlError::Malformed(shown()))?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(UpstreamUrlError::Malformed(shown()));
+        let (secure, usual_port) = match uri.scheme_str() {
+            Some("http") => (false, 80),
+            Some("https") => (true, 443),
+            _ => return Err(UpstreamUrlError::Malformed(shown())),
         };
+        let authority = uri.authority().ok_or_else(|| UpstreamUrlError::Malformed(shown()))?;
         if authority.as_str().contains('@') {
             return Err(UpstreamUrlError::Extra(shown()));
         }
         if authority.host().is_empty() {
             return Err(UpstreamUrlError::Malformed(shown()));
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority.port_u16().unwrap_or(usual_port);
         Ok(Self {
+            url: url.into(),
+            host: authority.host().into(),
             address: format!("{}:{port}", authority.host()).into(),
             authority: authority.as_str().into(),
             prefix: uri.path().trim_end_matches('/').into(),
+            tls: None,
+            secure,
             number,
+            state: State::default(),
         })
     }
 }
@@ -73,8 +92,10 @@ impl Upstream {
 /// Why a call got no answer head, or lost its answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No connection: refused, or an unknown host.
+    /// No connection: refused, an unknown host, or one that is not who it should be.
     Unreachable,
+    /// Every target failed its health checks; none was tried.
+    Unavailable,
     /// The connection ended before the answer was complete.
     Broken,
     /// What came is no HTTP/1.1 answer.
@@ -95,6 +116,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreachable => "upstream cannot be reached",
+            Self::Unavailable => "no target of the upstream is healthy",
             Self::Broken => "upstream closed the connection early",
             Self::Garbage => "upstream's answer is not valid HTTP/1.1",
             Self::Timeout => "upstream did not answer in time",
@@ -107,6 +129,20 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Failure {
+    /// The upstream is to blame, or the way to it.
+    pub(crate) fn is_of_upstream(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Broken | Self::Garbage | Self::Timeout => true,
+            Self::Unavailable
+            | Self::ClientGone
+            | Self::ClientBroke
+            | Self::ClientSlow
+            | Self::BodyTooLarge => false,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

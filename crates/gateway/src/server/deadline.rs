@@ -52,6 +52,12 @@ impl Deadlines {
         self.tick.get()
     }
 
+    /// The tick by which this long from now has certainly passed.
+    pub(crate) fn after(&self, wait: Duration) -> u64 {
+        let ticks = wait.as_millis().div_ceil(TICK.as_millis()) + 1;
+        self.tick.get().saturating_add(u64::try_from(ticks).unwrap_or(NEVER))
+    }
+
     /// Called every [`TICK`]: wakes the tasks whose limit has passed.
     pub(crate) fn advance(&self) {
         let tick = self.tick.get() + 1;
@@ -79,9 +85,17 @@ impl Deadlines {
 impl Deadline {
     /// The limit passes this long from now.
     pub(crate) fn set(&self, wait: Duration) {
-        let ticks = wait.as_millis().div_ceil(TICK.as_millis()) + 1;
-        let ticks = u64::try_from(ticks).unwrap_or(NEVER);
-        self.entry(|entry, tick| entry.at = tick.saturating_add(ticks));
+        let at = self.of.after(wait);
+        self.entry(|entry, _| entry.at = at);
+    }
+
+    /// The limit passes at this tick at the latest, until it is set anew.
+    pub(crate) fn cap(&self, at: u64) {
+        self.entry(|entry, _| entry.at = entry.at.min(at));
+    }
+
+    pub(crate) fn is_past(&self, at: u64) -> bool {
+        self.of.now() >= at
     }
 
     /// Ready when the limit has passed.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite as _;
 
 use super::Failure;
+use super::cluster::Flight;
 use super::head::Head;
 use super::pool::Connection;
 use crate::request::BodyFraming;
@@ -24,6 +25,8 @@ pub(crate) struct Limits {
     pub first_byte: Duration,
     pub idle: Duration,
     pub body_max_bytes: u64,
+    /// The tick of the core at which the whole call is given up.
+    pub until: Option<u64>,
 }
 
 /// The client's body on its way to the upstream.
@@ -44,14 +47,23 @@ pub(crate) struct Exchange {
     waits_for_client: bool,
     pub bytes_up: u64,
     /// At least one byte of the request left this process.
-    pub sent: bool,
+    sent: bool,
+    /// Earlier attempts of the same call of which a byte left this process.
+    sends_before: u32,
     /// At least one byte of an answer arrived.
     pub answered: bool,
+    /// Counts the call for its target, once it has been answered.
+    pub flight: Option<Flight>,
 }
 
 impl Exchange {
     /// `connection.output` holds the request's head.
-    pub(crate) fn new(connection: Box<Connection>, framing: BodyFraming, limits: Limits) -> Self {
+    pub(crate) fn new(
+        connection: Box<Connection>,
+        framing: BodyFraming,
+        limits: Limits,
+        sends_before: u32,
+    ) -> Self {
         let upload = match framing {
             BodyFraming::None => Upload::Done,
             BodyFraming::Length(_) => Upload::Open { chunked: false },
@@ -64,8 +76,20 @@ impl Exchange {
             waits_for_client: false,
             bytes_up: 0,
             sent: false,
+            sends_before,
             answered: false,
+            flight: None,
         }
+    }
+
+    /// How many attempts of the call an upstream may have seen something of.
+    pub(crate) fn sends(&self) -> u32 {
+        self.sends_before + u32::from(self.sent)
+    }
+
+    /// Nothing was sent on this connection, and nothing of the body was taken for it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.sent && self.bytes_up == 0
     }
 
     pub(crate) fn head(&self) -> &Head {
@@ -218,7 +242,12 @@ impl Exchange {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, source: &mut dyn Source) -> Poll<Failure> {
+        if let Some(until) = self.limits.until {
+            source.deadline().cap(until);
+        }
         ready!(source.deadline().poll(cx));
-        Poll::Ready(if self.waits_for_client { Failure::ClientSlow } else { Failure::Timeout })
+        let late = self.limits.until.is_some_and(|until| source.deadline().is_past(until));
+        let slow = self.waits_for_client && !late;
+        Poll::Ready(if slow { Failure::ClientSlow } else { Failure::Timeout })
     }
 }

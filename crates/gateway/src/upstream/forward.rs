@@ -1,10 +1,14 @@
-//! Sending one request and waiting for its answer's head.
+//! Sending one request and waiting for its answer's head: the one place where a connection is chosen.
 
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Failure;
+use super::cluster::{Cluster, Flight};
+use super::connect::connect;
 use super::exchange::{Exchange, Limits};
-use super::pool::{Pool, connect};
+use super::pool::Pool;
+use super::{Failure, Upstream};
 use crate::options::Bounds;
 use crate::outgoing::Outgoing;
 use crate::request::BodyFraming;
@@ -13,47 +17,122 @@ use crate::server::source::Source;
 /// Leaves the exchange in `slot`, where the caller finds the answer's head, and sees what was sent even if this
 /// future is dropped.
 ///
-/// A request is sent again only on a fresh connection, after a reused idle one ended before any byte of an answer,
-/// if it has no body and a method that may be repeated, or if nothing of it was sent.
+/// A request is sent again, to another target if there is one, only before any byte of an answer, and only if it has
+/// no body and a method that may be repeated, or if nothing of it was sent or taken from the client. How often, the
+/// product's options and the core's budget say; a reused idle connection that ended is replaced beside that.
 pub(crate) async fn forward(
     pool: &Pool,
+    cluster: &Arc<Cluster>,
     outgoing: &Outgoing<'_>,
     source: &mut dyn Source,
     bounds: &Bounds,
     slot: &mut Option<Exchange>,
 ) -> Result<(), Failure> {
-    let method = outgoing.request.method();
-    let is_head = outgoing.request.is_head();
+    let policy = &cluster.policy;
     let framing = source.framing();
-    let replayable = framing == BodyFraming::None && is_idempotent(method);
-    let limits = Limits {
-        first_byte: bounds.first_byte,
-        idle: bounds.idle,
-        body_max_bytes: bounds.body_max_bytes,
+    let method = outgoing.request.method();
+    let mut call = Attempts {
+        pool,
+        outgoing,
+        framing,
+        replayable: framing == BodyFraming::None && is_idempotent(method),
+        connect: policy.connect.unwrap_or(bounds.connect),
+        limits: Limits {
+            first_byte: policy.first_byte.unwrap_or(bounds.first_byte),
+            idle: policy.idle.unwrap_or(bounds.idle),
+            body_max_bytes: bounds.body_max_bytes,
+            until: policy.total.map(|total| pool.after(total)),
+        },
     };
-    let mut idle = pool.take(outgoing.upstream);
-    let mut sent = false;
+    let mut repeats = policy.attempts;
+    if repeats > 0 {
+        pool.budgets.called(policy.product, pool.now());
+    }
+    let mut tried = 0;
+    let mut failed = None;
     loop {
-        let mut connection = match idle.take() {
-            Some(connection) => connection,
-            None => connect(outgoing.upstream, bounds.connect).await?,
-        };
-        let reused = connection.reused;
-        outgoing.write(&mut connection.output);
-        let mut exchange = Exchange::new(connection, framing, limits);
-        exchange.sent = sent;
-        let exchange = slot.insert(exchange);
-        source.deadline().set(bounds.first_byte);
-        match poll_fn(|cx| exchange.poll_head(cx, source, is_head)).await {
-            Err(Failure::Broken) if reused && !exchange.answered => {
-                let untouched = !exchange.sent && exchange.bytes_up == 0;
-                sent |= exchange.sent;
-                if !replayable && !untouched {
-                    return Err(Failure::Broken);
-                }
+        let chosen = cluster.choose(tried, || pool.random());
+        let index = chosen.map_err(|unavailable| failed.unwrap_or(unavailable))?;
+        tried |= 1 << index;
+        let flight = Flight::begin(cluster, index);
+        let upstream = &cluster.members[index].upstream;
+        let Err(failure) = call.attempt(upstream, source, slot).await else {
+            cluster.succeeded(index);
+            if let Some(exchange) = slot {
+                exchange.flight = flight;
             }
-            result => return result,
+            return Ok(());
+        };
+        if failure.is_of_upstream() {
+            cluster.failed(index);
         }
+        // Whoever is silent is not asked the same once more.
+        let elsewhere =
+            failure != Failure::Timeout || tried.count_ones() as usize != cluster.members.len();
+        let repeatable = failure.is_of_upstream() && elsewhere && call.may_repeat(slot.as_ref());
+        if repeats == 0
+            || !repeatable
+            || call.is_late()
+            || !pool.budgets.take(policy.product, pool.now(), policy.budget_percent)
+        {
+            return Err(failure);
+        }
+        repeats -= 1;
+        failed = Some(failure);
+    }
+}
+
+/// What all attempts of one call have in common.
+struct Attempts<'c> {
+    pool: &'c Pool,
+    outgoing: &'c Outgoing<'c>,
+    framing: BodyFraming,
+    replayable: bool,
+    connect: Duration,
+    limits: Limits,
+}
+
+impl Attempts<'_> {
+    /// One target, on an idle connection or, if that has ended, on a fresh one.
+    async fn attempt(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        source: &mut dyn Source,
+        slot: &mut Option<Exchange>,
+    ) -> Result<(), Failure> {
+        let mut idle = self.pool.take(upstream);
+        let is_head = self.outgoing.request.is_head();
+        loop {
+            let mut connection = match idle.take() {
+                Some(connection) => connection,
+                None => connect(upstream, self.connect_limit()?).await?,
+            };
+            let reused = connection.reused;
+            self.outgoing.write(upstream, &mut connection.output);
+            let sends = slot.as_ref().map_or(0, Exchange::sends);
+            let exchange = Exchange::new(connection, self.framing, self.limits, sends);
+            let exchange = slot.insert(exchange);
+            source.deadline().set(self.limits.first_byte);
+            match poll_fn(|cx| exchange.poll_head(cx, source, is_head)).await {
+                Err(Failure::Broken) if reused && self.may_repeat(slot.as_ref()) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// `last` is the last exchange that was begun; before it there were only such as could be repeated.
+    fn may_repeat(&self, last: Option<&Exchange>) -> bool {
+        last.is_none_or(|last| !last.answered && (self.replayable || last.is_untouched()))
+    }
+
+    fn is_late(&self) -> bool {
+        self.limits.until.is_some_and(|until| self.pool.now() >= until)
+    }
+
+    fn connect_limit(&self) -> Result<Duration, Failure> {
+        let Some(until) = self.limits.until else { return Ok(self.connect) };
+        let left = self.pool.until(until);
+        if left.is_zero() { Err(Failure::Timeout) } else { Ok(self.connect.min(left)) }
     }
 }
 

@@ -1,13 +1,14 @@
-//! Idle upstream connections of one core.
+//! What one core has of the upstreams: idle connections, budgets of repeats, and chance.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
+use super::Upstream;
+use super::budget::Budgets;
 use super::head::Head;
-use super::{Failure, Upstream};
 use crate::buffer::Buffer;
 use crate::server::deadline::{Deadlines, TICK};
 use crate::stream::Stream;
@@ -19,6 +20,7 @@ const IDLE_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// A connection with its buffers, kept together so that a reused one allocates nothing.
 pub(crate) struct Connection {
+    pub upstream: Arc<Upstream>,
     pub stream: Stream,
     /// Bytes read and not yet taken.
     pub input: Buffer,
@@ -35,11 +37,54 @@ pub(crate) struct Pool {
     clock: Rc<Deadlines>,
     /// By the number of the upstream.
     idle: RefCell<Vec<Vec<Box<Connection>>>>,
+    pub(super) budgets: Budgets,
+    random: Cell<u64>,
+}
+
+impl Connection {
+    pub(super) fn over(upstream: &Arc<Upstream>, stream: Stream) -> Box<Self> {
+        Box::new(Self {
+            upstream: upstream.clone(),
+            stream,
+            input: Buffer::default(),
+            output: Vec::with_capacity(1024),
+            written: 0,
+            head: Head::default(),
+            reused: false,
+            idle_since: 0,
+        })
+    }
 }
 
 impl Pool {
     pub(crate) fn new(clock: Rc<Deadlines>) -> Self {
-        Self { clock, idle: RefCell::default() }
+        let random = Cell::new(RandomState::new().hash_one(0u8) | 1);
+        Self { clock, idle: RefCell::default(), budgets: Budgets::default(), random }
+    }
+
+    /// Ticks of the core.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub(super) fn after(&self, wait: Duration) -> u64 {
+        self.clock.after(wait)
+    }
+
+    /// How long it is until a tick.
+    pub(super) fn until(&self, tick: u64) -> Duration {
+        let ticks = tick.saturating_sub(self.clock.now());
+        TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
+    }
+
+    /// Chance for a choice that nobody gains by foreseeing (xorshift64*, Vigna 2014).
+    pub(super) fn random(&self) -> u64 {
+        let mut state = self.random.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.random.set(state);
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
     }
 
     /// An idle connection that is still open, the most recently used first.
@@ -56,14 +101,15 @@ impl Pool {
     }
 
     /// Keeps a connection whose request and answer are both complete.
-    pub(crate) fn give(&self, upstream: &Upstream, mut connection: Box<Connection>) {
+    pub(crate) fn give(&self, mut connection: Box<Connection>) {
         debug_assert!(connection.input.is_empty() && connection.output.is_empty());
         connection.idle_since = self.clock.now();
         let mut idle = self.idle.borrow_mut();
-        if idle.len() <= upstream.number {
-            idle.resize_with(upstream.number + 1, Vec::new);
+        let number = connection.upstream.number;
+        if idle.len() <= number {
+            idle.resize_with(number + 1, Vec::new);
         }
-        let list = &mut idle[upstream.number];
+        let list = &mut idle[number];
         if list.len() < IDLE_MAX {
             list.push(connection);
         }
@@ -84,25 +130,4 @@ impl Pool {
         let age = self.clock.now().saturating_sub(connection.idle_since);
         u128::from(age) * TICK.as_millis() < IDLE_AGE_MAX.as_millis()
     }
-}
-
-pub(crate) async fn connect(
-    upstream: &Upstream,
-    limit: Duration,
-) -> Result<Box<Connection>, Failure> {
-    let connecting = TcpStream::connect(&*upstream.address);
-    let Ok(connected) = tokio::time::timeout(limit, connecting).await else {
-        return Err(Failure::Timeout);
-    };
-    let stream = connected.map_err(|_| Failure::Unreachable)?;
-    stream.set_nodelay(true).map_err(|_| Failure::Unreachable)?;
-    Ok(Box::new(Connection {
-        stream: Stream::Tcp(stream),
-        input: Buffer::default(),
-        output: Vec::with_capacity(1024),
-        written: 0,
-        head: Head::default(),
-        reused: false,
-        idle_since: 0,
-    }))
 }

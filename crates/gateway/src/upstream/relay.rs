@@ -145,6 +145,9 @@ impl Relay {
         self.state = State::Done;
         if let Some(exchange) = self.exchange.take() {
             self.finish.bytes_in = exchange.bytes_up;
+            if let Some(flight) = exchange.flight.filter(|_| failure.is_of_upstream()) {
+                flight.failed();
+            }
         }
         failure
     }

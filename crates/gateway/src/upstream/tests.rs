@@ -8,6 +8,9 @@ fn parse_takes_urls_apart() {
     let upstream = Upstream::parse("http://a.example:81/x/y/", 0).unwrap();
     assert_eq!((&*upstream.address, &*upstream.authority), ("a.example:81", "a.example:81"));
     assert_eq!(&*upstream.prefix, "/x/y");
+    let upstream = Upstream::parse("https://a.example/x", 0).unwrap();
+    assert_eq!((&*upstream.address, &*upstream.host), ("a.example:443", "a.example"));
+    assert!(upstream.secure);
     let upstream = Upstream::parse("http://[::1]", 0).unwrap();
     assert_eq!((&*upstream.address, &*upstream.prefix), ("[::1]:80", ""));
 }

@@ -48,6 +48,10 @@ fn warn_of_addresses(draft: &ProductDraft, changes: &mut [Change]) {
             change.details.push(format!("calls will fail: {error}"));
         }
     }
+    let tls = draft.settings.as_ref().and_then(|settings| settings.upstream_options.tls.as_ref());
+    if let Some(Err(error)) = tls.map(keytoll_gateway::check_upstream_tls) {
+        change.details.push(format!("calls over https will fail: {error}"));
+    }
 }
 
 fn read_text(file: &Path) -> Result<String> {
@@ -250,6 +254,8 @@ pub async fn subscribe(
 
 #[cfg(test)]
 mod tests {
+    use keytoll_domain::catalog::{ProductSettings, UpstreamOptions, UpstreamTls};
+
     use super::*;
 
     #[test]
@@ -261,16 +267,23 @@ mod tests {
             upstream: Some(upstream),
             ..ImportProduct::default()
         };
-        let told = |upstream| {
+        let told = |upstream, ca: Option<&str>| {
             let id = "tracking".to_owned();
             let action = Action::Created;
             let mut change = Change { kind: Kind::Product, id, action, details: Vec::new() };
-            let draft = request(upstream).read().expect("a draft");
+            let mut draft = request(upstream).read().expect("a draft");
+            let tls = ca.map(|ca| UpstreamTls { ca: Some(ca.into()), ..UpstreamTls::default() });
+            let upstream_options = UpstreamOptions { tls, ..UpstreamOptions::default() };
+            draft.settings =
+                Some(ProductSettings { upstream_options, ..ProductSettings::default() });
             warn_of_addresses(&draft, std::slice::from_mut(&mut change));
             change.details
         };
-        assert_eq!(told("http://127.0.0.1:9000/t"), Vec::<String>::new());
-        let details = told("https://api.example.com");
-        assert!(details[0].starts_with("calls will fail: upstream"), "{details:?}");
+        for fine in ["http://127.0.0.1:9000/t", "https://api.example.com"] {
+            assert_eq!(told(fine, None), Vec::<String>::new());
+        }
+        let details = told("https://api.example.com", Some("/nowhere/ca.pem"));
+        let start = "calls over https will fail: cannot read `/nowhere/ca.pem`";
+        assert!(details[0].starts_with(start), "{details:?}");
     }
 }
