@@ -36,8 +36,8 @@ impl Call {
         Self { core, start: *start, grant, bill, slot: None, done: false }
     }
 
-    /// The upstream answered. An error means that the answer must not leave.
-    pub(crate) fn charge(&mut self, status: u16) -> Result<(), Full> {
+    /// The upstream answered, after so many microseconds. An error means that the answer must not leave.
+    pub(crate) fn charge(&mut self, status: u16) -> Result<u32, Full> {
         let billed = match self.bill {
             Bill::All => true,
             Bill::Success => (200..300).contains(&status),
@@ -48,13 +48,13 @@ impl Call {
     }
 
     /// There is no answer; the call is recorded with 0 units unless its client is the reason.
-    pub(crate) fn charge_failed(&mut self, status: u16) -> Result<(), Full> {
+    pub(crate) fn charge_failed(&mut self, status: u16) -> Result<u32, Full> {
         let billed = status == STATUS_CLIENT_GONE && self.sends() > 0;
         let units = if billed { self.grant.cost(None) } else { 0 };
         self.record(status, units)
     }
 
-    fn record(&mut self, status: u16, units: u32) -> Result<(), Full> {
+    fn record(&mut self, status: u16, units: u32) -> Result<u32, Full> {
         self.done = true;
         let latency = micros_since(self.start.at, self.core.now());
         let charge = self.grant.charge(status, units, latency, self.start.id.0);
@@ -63,7 +63,7 @@ impl Call {
         if written.is_ok() && self.sends() != 1 {
             self.core.metrics.sends(self.sends());
         }
-        written
+        written.map(|()| latency)
     }
 
     fn sends(&self) -> u32 {

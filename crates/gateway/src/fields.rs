@@ -136,13 +136,10 @@ impl Fields {
         }));
     }
 
-    /// Empties the head and writes a start of it, for heads that do not come as bytes.
-    pub(crate) fn begin(&mut self, start: &[&[u8]]) {
+    /// Empties the head, for heads that do not come as bytes.
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.list.clear();
-        for part in start {
-            self.bytes.extend_from_slice(part);
-        }
     }
 
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {

@@ -28,6 +28,7 @@ use crate::outgoing::Outgoing;
 use crate::own;
 use crate::request::{BodyFraming, Request};
 use crate::route::{Found, Place};
+use crate::server::http1::COPY_MAX_BYTES;
 use crate::server::source::Source;
 use crate::upstream::Failure;
 use crate::upstream::exchange::Exchange;
@@ -134,7 +135,7 @@ impl<'r> Inbound<'r> {
         let mut slot = None;
         let outgoing = self.outgoing(query, None, None);
         match forward(&self.core.pool, cluster, &outgoing, source, self.bounds(), &mut slot).await {
-            Ok(()) => Some(self.hand_over(slot, told, None)),
+            Ok(()) => Some(self.hand_over(slot, told, self.elapsed_micros(), None)),
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail(failure, told, None)),
         }
@@ -207,23 +208,29 @@ impl<'r> Inbound<'r> {
     /// Charges the call, then lets the answer go.
     fn deliver(&self, mut call: Call, told: Told<'_>) -> Answer {
         let status = call.slot.as_ref().map_or(502, |exchange| exchange.head().status);
-        if call.charge(status).is_err() {
+        let Ok(micros) = call.charge(status) else {
             return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
-        }
+        };
         let slot = call.slot.take();
-        self.hand_over(slot, told, Some(&mut call.grant))
+        self.hand_over(slot, told, micros, Some(&mut call.grant))
     }
 
     fn hand_over(
         &self,
         exchange: Option<Exchange>,
         told: Told<'_>,
+        micros: u32,
         mut grant: Option<&mut Grant>,
     ) -> Answer {
         let Some(exchange) = exchange else { return self.fail(Failure::Broken, told, None) };
         let upstream_head = exchange.head();
         let status = upstream_head.status;
-        let mut head = Vec::with_capacity(upstream_head.fields.bytes.len() + 512);
+        // Room for a small body too, which leaves in one write with its head.
+        let body = match upstream_head.framing {
+            Framing::Length(length) => usize::try_from(length).unwrap_or(0).min(COPY_MAX_BYTES),
+            _ => 0,
+        };
+        let mut head = Vec::with_capacity(upstream_head.fields.bytes.len() + 640 + body);
         answer::put_status(&mut head, status);
         let fields_at = head.len();
         let mut dated = false;
@@ -246,7 +253,7 @@ impl<'r> Inbound<'r> {
         answer::put_request_id(&mut head, self.start.id);
         let length =
             if upstream_head.framing == Framing::None { upstream_head.length } else { None };
-        self.count(status, "", told);
+        self.count(status, "", told, micros);
         let finish = Finish {
             core: self.core.clone(),
             start: *self.start,
@@ -278,7 +285,7 @@ impl<'r> Inbound<'r> {
     fn fail(&self, failure: Failure, told: Told<'_>, grant: Option<&Grant>) -> Answer {
         let problem = answer::failure(failure);
         tracing::warn!(product = %self.product.id, code = problem.code, %failure, "call failed");
-        self.count(problem.status, problem.code, told);
+        self.count(problem.status, problem.code, told, self.elapsed_micros());
         self.log(problem.status, problem.code, told);
         let mut answer = problem.answer(self.start.id);
         self.put_deprecation(told, &mut answer);
@@ -299,7 +306,7 @@ impl<'r> Inbound<'r> {
         let upgrade_url = self.core.shared.options.upgrade_url.as_deref();
         let closed = self.product.closed(self.start.at);
         let context = Context { texts: self.product.texts, allow, upgrade_url, closed };
-        self.count(refusal.status(), refusal.code(), told);
+        self.count(refusal.status(), refusal.code(), told, self.elapsed_micros());
         self.log(refusal.status(), refusal.code(), told);
         self.core.refused(key.map(|key| key.id), self.start.at, refusal);
         let mut answer = own::refusal_answer(self.core, self.start, refusal, &context);
@@ -349,10 +356,13 @@ impl<'r> Inbound<'r> {
         Told { operation, name, key, address: None, ends }
     }
 
-    fn count(&self, status: u16, code: &'static str, told: Told<'_>) {
+    fn elapsed_micros(&self) -> u32 {
+        micros_since(self.start.at, self.core.now())
+    }
+
+    fn count(&self, status: u16, code: &'static str, told: Told<'_>, micros: u32) {
         let product = (self.product.index, &self.product.id);
         let outcome = Outcome { operation: told.operation, status, code };
-        let micros = micros_since(self.start.at, self.core.now());
         self.core.metrics.count(product, outcome, told.name, micros);
     }
 
@@ -385,7 +395,7 @@ impl<'r> Inbound<'r> {
 
     fn log(&self, status: u16, code: &'static str, told: Told<'_>) {
         if let Some(line) = self.line(status, code, told) {
-            let micros = micros_since(self.start.at, self.core.now());
+            let micros = self.elapsed_micros();
             self.core.log.end(line, &Ending { micros, ..Ending::default() });
         }
     }

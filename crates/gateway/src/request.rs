@@ -3,10 +3,11 @@
 //! What two readers could read in two ways is refused here; what remains means the same to everybody.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use keytoll_domain::refusal::Refusal;
 
-use crate::fields::{Fields, Name, Span, parse_length};
+use crate::fields::{Fields, Name, parse_length};
 use crate::path::{is_plain, is_plain_query};
 
 /// Most fields the parser has room for, whatever the configuration says.
@@ -29,11 +30,13 @@ pub(crate) struct Request {
     pub keep_alive: bool,
     /// The client reads chunked answers; otherwise the end of the connection ends the answer.
     pub http11: bool,
-    method: Span,
-    path: Span,
-    query: Option<Span>,
+    method: String,
+    /// The target as it was written.
+    target: String,
+    path: Range<usize>,
+    query: Option<Range<usize>>,
     /// The authority of a target in absolute form.
-    authority: Option<Span>,
+    authority: Option<Range<usize>>,
 }
 
 impl Request {
@@ -60,8 +63,11 @@ impl Request {
         let head = &input[..length];
         self.fields.take(head, request.headers);
         self.http11 = request.version == Some(1);
-        self.method = Span::of(head, method.as_bytes());
-        self.set_target(head, target)?;
+        self.method.clear();
+        self.method.push_str(method);
+        self.target.clear();
+        self.target.push_str(target);
+        self.set_target()?;
         self.set_framing()?;
         self.check()?;
         Ok(Some(length))
@@ -70,15 +76,15 @@ impl Request {
     /// A head that came in another form than HTTP/1 text, such as HTTP/2; its fields follow by
     /// [`Fields::push`], then [`Self::finish`].
     pub(crate) fn begin(&mut self, method: &str, path: &str, query: Option<&str>) {
-        self.fields.begin(&[
-            method.as_bytes(),
-            path.as_bytes(),
-            query.unwrap_or_default().as_bytes(),
-        ]);
-        let (path_at, query_at) = (method.len(), method.len() + path.len());
-        self.method = Span::new(0, path_at);
-        self.path = Span::new(path_at, query_at);
-        self.query = query.map(|query| Span::new(query_at, query_at + query.len()));
+        self.fields.clear();
+        self.method.clear();
+        self.method.push_str(method);
+        self.target.clear();
+        for part in [path, if query.is_some() { "?" } else { "" }, query.unwrap_or_default()] {
+            self.target.push_str(part);
+        }
+        self.path = 0..path.len();
+        self.query = query.map(|_| path.len() + 1..self.target.len());
         self.authority = None;
         (self.http11, self.keep_alive) = (true, true);
     }
@@ -90,17 +96,16 @@ impl Request {
     }
 
     pub(crate) fn method(&self) -> &str {
-        self.text(self.method)
+        &self.method
     }
 
     /// As it was written; `/` where a target in absolute form has none.
     pub(crate) fn path(&self) -> &str {
-        let path = self.text(self.path);
-        if path.is_empty() { "/" } else { path }
+        if self.path.is_empty() { "/" } else { &self.target[self.path.clone()] }
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
-        self.query.map(|query| self.text(query))
+        self.query.clone().map(|query| &self.target[query])
     }
 
     /// What the request names as its host.
@@ -129,33 +134,24 @@ impl Request {
         })
     }
 
-    fn text(&self, span: Span) -> &str {
-        // The parser takes ASCII only for methods; a target that is no text is refused by `check`.
-        std::str::from_utf8(span.get(&self.fields.bytes)).unwrap_or_default()
-    }
-
-    fn set_target(&mut self, head: &[u8], target: &str) -> Result<(), Refusal> {
-        let scheme = target.split_once("://").map(|(scheme, _)| scheme.len() + 3);
-        let is_absolute = !target.starts_with('/')
-            && (starts_with(target, "http://") || starts_with(target, "https://"));
-        let (authority, rest) = match scheme {
-            Some(start) if is_absolute => {
-                let end = target[start..].find(['/', '?']).map_or(target.len(), |at| start + at);
-                (Some(&target[start..end]), &target[end..])
-            }
-            _ => (None, target),
-        };
-        let (path, query) = match rest.find('?') {
-            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-            None => (rest, None),
-        };
-        if path.is_empty() && authority.is_none() {
+    fn set_target(&mut self) -> Result<(), Refusal> {
+        let target = self.target.as_str();
+        let scheme = if target.starts_with('/') { None } else { target.find("://") };
+        let scheme = scheme.map(|at| at + 3).filter(|end| {
+            let scheme = &target[..*end];
+            scheme.eq_ignore_ascii_case("http://") || scheme.eq_ignore_ascii_case("https://")
+        });
+        self.authority = scheme.map(|start| {
+            let end = target[start..].find(['/', '?']).map_or(target.len(), |at| start + at);
+            start..end
+        });
+        let start = self.authority.as_ref().map_or(0, |authority| authority.end);
+        let question = target[start..].find('?').map(|at| start + at);
+        self.path = start..question.unwrap_or(target.len());
+        self.query = question.map(|at| at + 1..target.len());
+        if self.path.is_empty() && self.authority.is_none() {
             return Err(Refusal::RequestInvalid);
         }
-        let span = |part: &str| Span::of(head, part.as_bytes());
-        self.path = span(path);
-        self.query = query.map(span);
-        self.authority = authority.map(span);
         Ok(())
     }
 
@@ -192,7 +188,7 @@ impl Request {
     fn check(&self) -> Result<(), Refusal> {
         let fields = &self.fields;
         let host = fields.only(Name::Host).unwrap_or_default();
-        let authority = self.authority.map(|authority| authority.get(&fields.bytes));
+        let authority = self.authority.clone().map(|authority| self.target[authority].as_bytes());
         let plain = is_host(host)
             && authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host))
             && self.method() != "CONNECT"
@@ -201,10 +197,6 @@ impl Request {
             && fields.all(Name::Expect).all(|value| value.eq_ignore_ascii_case(b"100-continue"));
         if plain { Ok(()) } else { Err(Refusal::RequestInvalid) }
     }
-}
-
-fn starts_with(text: &str, start: &str) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 fn is_host(host: &[u8]) -> bool {

@@ -2,9 +2,10 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -46,7 +47,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Tcp(tcp) => poll_receive(tcp, cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
     }
@@ -59,7 +60,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tcp(tcp) => poll_send(tcp, cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
     }
@@ -95,4 +96,56 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
+}
+
+/// Reads by a plain system call: the C library's own is a cancellation point, which costs as much again as the
+/// call's way into the kernel. A short read means that the socket is empty, which spares asking once more.
+fn poll_receive(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(tcp.poll_read_ready(cx))?;
+        let room = buffer.initialize_unfilled();
+        let mut received = None;
+        let tried = tcp.try_io(Interest::READABLE, || {
+            let (_, count) = rustix::net::recv(tcp, &mut *room, RecvFlags::empty())?;
+            received = Some(count);
+            let emptied = count > 0 && count < room.len();
+            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if let Some(count) = received {
+            buffer.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = real_error(tried) {
+            return Poll::Ready(Err(error));
+        }
+    }
+}
+
+fn poll_send(tcp: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let mut sent = None;
+        let tried = tcp.try_io(Interest::WRITABLE, || {
+            let count = rustix::net::send(tcp, bytes, SendFlags::NOSIGNAL)?;
+            sent = Some(count);
+            let filled = count < bytes.len();
+            if filled { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if let Some(count) = sent {
+            return Poll::Ready(Ok(count));
+        }
+        if let Some(error) = real_error(tried) {
+            return Poll::Ready(Err(error));
+        }
+    }
+}
+
+/// What is worth telling: not that the socket was not ready after all, or that a signal came.
+fn real_error(tried: io::Result<()>) -> Option<io::Error> {
+    let passing = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
+    tried.err().filter(|error| !passing.contains(&error.kind()))
 }

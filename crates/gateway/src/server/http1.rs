@@ -30,7 +30,7 @@ use crate::{own, proxy};
 /// The rest of a body that is read and dropped so that the connection can go on after an early answer.
 const DRAIN_MAX_BYTES: u64 = 64 * 1024;
 /// Pieces of an answer up to this size are copied behind its head and leave in one write with it.
-const COPY_MAX_BYTES: usize = 8 * 1024;
+pub(crate) const COPY_MAX_BYTES: usize = 8 * 1024;
 /// So much may be gathered before it is written.
 const OUTPUT_MAX_BYTES: usize = 16 * 1024;
 /// How long a connection without a request yet is waited for when the gateway stops: whoever connected just now is
