@@ -9,6 +9,13 @@ use crate::time::{Day, Timestamp};
 
 /// Status recorded when the client left before the upstream's answer head.
 pub const STATUS_CLIENT_GONE: u16 = 499;
+/// The upstream agreed to speak WebSocket: all that such a call asks for.
+const STATUS_SWITCHED: u16 = 101;
+
+/// Whether a call's status says that it got what it asked for; all others count as errors.
+pub fn is_success(status: u16) -> bool {
+    matches!(status, STATUS_SWITCHED | 200..=299)
+}
 
 /// Proof of a range of one node's events. `sha256` covers the events and `previous`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

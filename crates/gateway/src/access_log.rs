@@ -170,6 +170,13 @@ impl CoreLog {
     }
 }
 
+/// Lines of requests that ended with their core.
+impl Drop for CoreLog {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
 /// A JSON string. Paths are mostly plain, but those that were refused may hold anything.
 fn put_text(out: &mut Vec<u8>, text: &str) {
     let plain = text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\');

@@ -12,6 +12,7 @@ use crate::compile::Tables;
 use crate::core::RequestId;
 use crate::policies::Closed;
 
+use crate::server::tunnel::Tunnel;
 use crate::upstream::Failure;
 use crate::upstream::relay::Relay;
 
@@ -34,6 +35,8 @@ pub(crate) enum AnswerBody {
         relay: Box<Relay>,
         length: Option<u64>,
     },
+    /// The connection carries another protocol from here on.
+    Tunnel(Box<Tunnel>),
 }
 
 impl Answer {
@@ -205,20 +208,6 @@ fn plain(refusal: Refusal) -> Problem<'static> {
         error: refusal.error(ErrorTexts::Standard),
         subject: None,
         detail: refusal.detail(),
-        limited: None,
-        retry_after_secs: None,
-        upgrade_url: None,
-        allow: None,
-    }
-}
-
-pub(crate) fn not_implemented() -> Problem<'static> {
-    Problem {
-        status: 501,
-        code: "upgrade_not_supported",
-        error: "Upgrade not supported",
-        subject: None,
-        detail: "This gateway does not pass protocol upgrades.",
         limited: None,
         retry_after_secs: None,
         upgrade_url: None,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use keytoll_domain::catalog::Bill;
-use keytoll_domain::ledger::STATUS_CLIENT_GONE;
+use keytoll_domain::ledger::{STATUS_CLIENT_GONE, is_success};
 use keytoll_domain::time::Timestamp;
 
 use crate::access_log::{Ending, Line};
@@ -40,7 +40,7 @@ impl Call {
     pub(crate) fn charge(&mut self, status: u16) -> Result<u32, Full> {
         let billed = match self.bill {
             Bill::All => true,
-            Bill::Success => (200..300).contains(&status),
+            Bill::Success => is_success(status),
         };
         let answer = self.slot.as_ref().map(|exchange| &exchange.head().fields);
         let units = if billed { self.grant.cost(answer) } else { 0 };

@@ -67,7 +67,7 @@ pub struct JournalOptions {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub connect: Duration,
-    /// From the end of the request to the first byte of the answer.
+    /// From the end of the request to the answer's head.
     pub first_byte: Duration,
     /// Longest pause within a body, of either side.
     pub idle: Duration,

@@ -28,6 +28,8 @@ pub(crate) struct Outgoing<'r> {
     pub rules: Option<&'r Rules>,
     pub id: RequestId,
     pub framing: BodyFraming,
+    /// The client wants to speak WebSocket.
+    pub websocket: bool,
 }
 
 impl Outgoing<'_> {
@@ -53,6 +55,9 @@ impl Outgoing<'_> {
         }
         if let Some(rules) = self.rules {
             rules.apply(out, fields_at);
+        }
+        if self.websocket {
+            put(out, &[b"connection: upgrade\r\nupgrade: websocket\r\n"]);
         }
         match self.framing {
             BodyFraming::None if may_have_body(request.method()) => {

@@ -30,6 +30,7 @@ use crate::request::{BodyFraming, Request};
 use crate::route::{Found, Place};
 use crate::server::http1::COPY_MAX_BYTES;
 use crate::server::source::Source;
+use crate::server::tunnel::Tunnel;
 use crate::upstream::Failure;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::forward::forward;
@@ -70,6 +71,7 @@ pub(crate) async fn serve(
         rest,
         unknown_version,
         framing: source.framing(),
+        websocket: request.wants_websocket() && source.can_switch(),
     };
     let mut answer = call.serve(source).await?;
     if let Some(policies) = policies {
@@ -89,6 +91,7 @@ struct Inbound<'r> {
     /// There is no version of the name that the request says.
     unknown_version: bool,
     framing: BodyFraming,
+    websocket: bool,
 }
 
 /// What is known of a call when it is counted and logged.
@@ -109,9 +112,6 @@ impl<'r> Inbound<'r> {
             let answer =
                 own::of_product(core, start, self.client, request, self.product, self.rest);
             return Some(answer.await);
-        }
-        if request.wants_upgrade() {
-            return Some(answer::not_implemented().answer(start.id));
         }
         if self.product.is_keyless() { self.pass(source).await } else { self.sell(source).await }
     }
@@ -251,6 +251,7 @@ impl<'r> Inbound<'r> {
             answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
         }
         answer::put_request_id(&mut head, self.start.id);
+        let switches = upstream_head.framing == Framing::Switched;
         let length =
             if upstream_head.framing == Framing::None { upstream_head.length } else { None };
         self.count(status, "", told, micros);
@@ -267,6 +268,10 @@ impl<'r> Inbound<'r> {
             bytes_out: 0,
             aborted: false,
         };
+        if switches {
+            let body = AnswerBody::Tunnel(Box::new(Tunnel::of(exchange, finish)));
+            return Answer { status, head, body };
+        }
         let relay = Box::new(Relay::of(exchange, finish));
         Answer { status, head, body: AnswerBody::Relay { relay, length } }
     }
@@ -335,6 +340,7 @@ impl<'r> Inbound<'r> {
             rules: self.product.policies.as_ref().and_then(|policies| policies.request.as_ref()),
             id: self.start.id,
             framing: self.framing,
+            websocket: self.websocket,
         }
     }
 

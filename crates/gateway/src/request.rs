@@ -126,12 +126,15 @@ impl Request {
         self.http11 && self.fields.has(Name::Expect)
     }
 
-    /// A protocol switch that the request cannot do without. Others are offers, which may be ignored.
-    pub(crate) fn wants_upgrade(&self) -> bool {
-        self.fields.all(Name::Upgrade).any(|value| {
-            let value = value.trim_ascii();
-            value.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
-        })
+    /// Whether the request opens a WebSocket. Other switches of protocol are offers, which may be ignored.
+    pub(crate) fn wants_websocket(&self) -> bool {
+        let is_websocket = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"websocket");
+        let mut offers = self.fields.all(Name::Upgrade);
+        offers.any(|value| value.split(|byte| *byte == b',').any(is_websocket))
+            && self.http11
+            && self.method() == "GET"
+            && self.framing == BodyFraming::None
+            && self.fields.connection_says("upgrade")
     }
 
     fn set_target(&mut self) -> Result<(), Refusal> {

@@ -5,3 +5,4 @@ pub(crate) mod deadline;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod source;
+pub(crate) mod tunnel;

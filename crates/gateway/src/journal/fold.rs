@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, SubscriptionId};
 use keytoll_domain::key::Environment;
-use keytoll_domain::ledger::{KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow};
+use keytoll_domain::ledger::{
+    KeyTouch, PeriodRow, RefusedRow, Seal, SealedBatch, UsageRow, is_success,
+};
 use keytoll_domain::time::{Day, Timestamp};
 
 use super::event::Charge;
@@ -85,7 +87,7 @@ impl Fold {
         };
         let sum = self.0.entry(place).or_default();
         sum.calls += 1;
-        sum.successes += u64::from((200..300).contains(&charge.status));
+        sum.successes += u64::from(is_success(charge.status));
         sum.units += billed_units(charge);
         sum.latency_micros += u64::from(charge.latency_micros);
         sum.last = sum.last.max(charge.at);

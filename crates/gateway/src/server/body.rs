@@ -174,6 +174,10 @@ impl Source for Inbound {
         Poll::Pending
     }
 
+    fn can_switch(&self) -> bool {
+        true
+    }
+
     fn deadline(&self) -> &Deadline {
         &self.deadline
     }

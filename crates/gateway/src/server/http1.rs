@@ -219,6 +219,7 @@ impl Http1 {
     async fn answer(&mut self, answer: Answer, request: &Request) -> Result<bool, Failure> {
         let (uploading, known) = match &answer.body {
             AnswerBody::Own(_) => (false, true),
+            AnswerBody::Tunnel(_) => (true, true),
             AnswerBody::Relay { relay, .. } => (relay.is_uploading(), relay.length().is_some()),
         };
         let reads_on = !uploading && self.inbound.leaves_at_most(DRAIN_MAX_BYTES);
@@ -243,6 +244,12 @@ impl Http1 {
                     self.output.extend_from_slice(&bytes);
                 }
                 poll_fn(|cx| self.poll_flush(cx)).await
+            }
+            AnswerBody::Tunnel(tunnel) => {
+                self.output.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
+                poll_fn(|cx| self.poll_flush(cx)).await?;
+                tunnel.run(&mut self.inbound, self.core.shared.options.bounds.idle).await;
+                Ok(())
             }
             AnswerBody::Relay { mut relay, length } => {
                 let ending = match relay.length() {

@@ -28,8 +28,13 @@ pub(crate) trait Source {
         chunked: bool,
     ) -> Poll<Result<Fill, Failure>>;
 
-    /// Ready when the client has gone; asked only once its body has ended.
+    /// Ready when the client has gone, or will send nothing more; asked only once its body has ended.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the connection can go on in another protocol after this request.
+    fn can_switch(&self) -> bool {
+        false
+    }
 
     /// The time limit of the task that serves the request.
     fn deadline(&self) -> &Deadline;

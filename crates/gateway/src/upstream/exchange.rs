@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite as _;
 
 use super::Failure;
 use super::cluster::Flight;
-use super::head::Head;
+use super::head::{Asked, Framing, Head};
 use super::pool::Connection;
 use crate::request::BodyFraming;
 use crate::server::source::{Fill, Source};
@@ -92,6 +92,11 @@ impl Exchange {
         !self.sent && self.bytes_up == 0
     }
 
+    /// Longest pause of its bytes.
+    pub(crate) fn idle(&self) -> Duration {
+        self.limits.idle
+    }
+
     pub(crate) fn head(&self) -> &Head {
         &self.connection.head
     }
@@ -111,15 +116,16 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         source: &mut dyn Source,
-        is_head: bool,
+        asked: Asked,
     ) -> Poll<Result<(), Failure>> {
         self.drive_upload(cx, source)?;
         loop {
             let connection = &mut *self.connection;
-            if connection.head.parse(&mut connection.input, is_head)? {
-                return Poll::Ready(Ok(()));
+            if connection.head.parse(&mut connection.input, asked)? {
+                let early = self.head().framing == Framing::Switched && !self.is_sent();
+                return Poll::Ready(if early { Err(Failure::Garbage) } else { Ok(()) });
             }
-            match self.poll_read(cx, source) {
+            match self.poll_read(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Failure::Broken)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
@@ -138,8 +144,14 @@ impl Exchange {
         source: &mut dyn Source,
     ) -> Poll<Result<usize, Failure>> {
         self.drive_upload(cx, source)?;
-        match self.poll_read(cx, source) {
-            Poll::Ready(read) => Poll::Ready(read),
+        match self.poll_read(cx) {
+            Poll::Ready(read) => {
+                source.deadline().set(self.limits.idle);
+                Poll::Ready(read)
+            }
+            Poll::Pending if self.upload == Upload::Done && source.poll_gone(cx).is_ready() => {
+                Poll::Ready(Err(Failure::ClientGone))
+            }
             Poll::Pending => self.poll_timer(cx, source).map(Err),
         }
     }
@@ -228,16 +240,11 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut dyn Source,
-    ) -> Poll<Result<usize, Failure>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
         let connection = &mut *self.connection;
         let read = connection.input.poll_fill(&mut connection.stream, cx, self.answered);
         let Ok(read) = ready!(read) else { return Poll::Ready(Err(Failure::Broken)) };
         self.answered |= read > 0;
-        source.deadline().set(self.limits.idle);
         Poll::Ready(Ok(read))
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cluster::{Cluster, Flight};
 use super::connect::connect;
 use super::exchange::{Exchange, Limits};
+use super::head::Asked;
 use super::pool::Pool;
 use super::{Failure, Upstream};
 use crate::options::Bounds;
@@ -35,6 +36,13 @@ pub(crate) async fn forward(
         pool,
         outgoing,
         framing,
+        asked: if outgoing.websocket {
+            Asked::WebSocket
+        } else if outgoing.request.is_head() {
+            Asked::Head
+        } else {
+            Asked::Content
+        },
         replayable: framing == BodyFraming::None && is_idempotent(method),
         connect: policy.connect.unwrap_or(bounds.connect),
         limits: Limits {
@@ -87,6 +95,7 @@ struct Attempts<'c> {
     pool: &'c Pool,
     outgoing: &'c Outgoing<'c>,
     framing: BodyFraming,
+    asked: Asked,
     replayable: bool,
     connect: Duration,
     limits: Limits,
@@ -101,7 +110,6 @@ impl Attempts<'_> {
         slot: &mut Option<Exchange>,
     ) -> Result<(), Failure> {
         let mut idle = self.pool.take(upstream);
-        let is_head = self.outgoing.request.is_head();
         loop {
             let mut connection = match idle.take() {
                 Some(connection) => connection,
@@ -113,7 +121,7 @@ impl Attempts<'_> {
             let exchange = Exchange::new(connection, self.framing, self.limits, sends);
             let exchange = slot.insert(exchange);
             source.deadline().set(self.limits.first_byte);
-            match poll_fn(|cx| exchange.poll_head(cx, source, is_head)).await {
+            match poll_fn(|cx| exchange.poll_head(cx, source, self.asked)).await {
                 Err(Failure::Broken) if reused && self.may_repeat(slot.as_ref()) => {}
                 result => return result,
             }

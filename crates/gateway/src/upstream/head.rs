@@ -11,6 +11,19 @@ pub(crate) const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Most header fields in an answer.
 pub(crate) const HEAD_MAX_FIELDS: usize = 100;
 
+/// Most interim answers before the final one.
+const INTERIM_MAX: u32 = 16;
+
+/// What the request lets an answer be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Content,
+    /// HEAD: no body follows, whatever is announced.
+    Head,
+    /// The upstream may agree to speak WebSocket.
+    WebSocket,
+}
+
 /// How the end of the answer's body is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -19,6 +32,8 @@ pub(crate) enum Framing {
     Length(u64),
     Chunked,
     UntilClose,
+    /// The connection speaks another protocol from here on.
+    Switched,
 }
 
 /// One answer's head. Kept with its connection, so that a reused one allocates nothing.
@@ -30,12 +45,13 @@ pub(crate) struct Head {
     pub keep_alive: bool,
     /// The announced length, also where no body follows it.
     pub length: Option<u64>,
+    interims: u32,
 }
 
 impl Head {
     /// Takes a final answer head from the front of `input`; `false` = more bytes are needed. Interim answers are
-    /// skipped. `is_head`: the request's method was HEAD.
-    pub(crate) fn parse(&mut self, input: &mut Buffer, is_head: bool) -> Result<bool, Failure> {
+    /// skipped.
+    pub(crate) fn parse(&mut self, input: &mut Buffer, asked: Asked) -> Result<bool, Failure> {
         loop {
             if input.is_empty() {
                 return Ok(false);
@@ -54,20 +70,43 @@ impl Head {
                 Ok(httparse::Status::Partial) | Err(_) => return Err(Failure::Garbage),
             };
             let code = answer.code.ok_or(Failure::Garbage)?;
-            if code == 101 || !(100..=999).contains(&code) {
+            let switches = code == 101 && asked == Asked::WebSocket;
+            if !(100..=999).contains(&code) || code == 101 && !switches {
                 return Err(Failure::Garbage);
             }
-            if code < 200 {
+            if code < 200 && !switches {
+                self.interims += 1;
+                if self.interims > INTERIM_MAX {
+                    return Err(Failure::Garbage);
+                }
                 input.consume(length);
                 continue;
             }
+            self.interims = 0;
             let http11 = answer.version == Some(1);
             self.status = code;
             self.fields.take(&data[..length], answer.headers);
             input.consume(length);
-            self.set_framing(http11, is_head)?;
+            if switches {
+                self.switch(http11)?;
+            } else {
+                self.set_framing(http11, asked == Asked::Head)?;
+            }
+            // What an upgrade was asked of may not be asked anything else.
+            self.keep_alive &= asked != Asked::WebSocket;
             return Ok(true);
         }
+    }
+
+    /// The upstream says that it speaks WebSocket now; it must say so in full.
+    fn switch(&mut self, http11: bool) -> Result<(), Failure> {
+        let fields = &self.fields;
+        let protocol = fields.only(Name::Upgrade).unwrap_or_default();
+        let agreed = http11
+            && protocol.eq_ignore_ascii_case(b"websocket")
+            && fields.connection_says("upgrade");
+        (self.framing, self.keep_alive, self.length) = (Framing::Switched, false, None);
+        if agreed { Ok(()) } else { Err(Failure::Garbage) }
     }
 
     fn set_framing(&mut self, http11: bool, is_head: bool) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ impl Relay {
             Framing::None => State::Done,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(Chunked::Size),
-            Framing::UntilClose => State::UntilClose,
+            Framing::UntilClose | Framing::Switched => State::UntilClose,
         };
         let mut relay = Self { exchange: Some(exchange), state, keep_alive, finish };
         // A request that is still being sent is given up when its answer has no body to wait for.
@@ -157,6 +157,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(exchange) = &self.exchange {
             self.finish.bytes_in = exchange.bytes_up;
+            self.finish.aborted = true;
         }
     }
 }

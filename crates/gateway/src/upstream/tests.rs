@@ -1,4 +1,4 @@
-use super::head::{Framing, Head};
+use super::head::{Asked, Framing, Head};
 use super::*;
 use crate::buffer::Buffer;
 use crate::fields::Field;
@@ -21,21 +21,21 @@ fn buffer(text: &str) -> Buffer {
     buffer
 }
 
-fn framing(text: &str, is_head: bool) -> Result<Framing, Failure> {
+fn framing(text: &str, asked: Asked) -> Result<Framing, Failure> {
     let mut head = Head::default();
-    assert!(head.parse(&mut buffer(text), is_head)?, "a whole head");
+    assert!(head.parse(&mut buffer(text), asked)?, "a whole head");
     Ok(head.framing)
 }
 
 #[test]
 fn framing_of_answers() {
     let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
-    let get = |fields: &str| framing(&head(fields), false);
+    let get = |fields: &str| framing(&head(fields), Asked::Content);
     assert_eq!(get("Content-Length: 5\r\n"), Ok(Framing::Length(5)));
     assert_eq!(get("Content-Length: 0\r\n"), Ok(Framing::None));
     assert_eq!(get("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
     assert_eq!(get(""), Ok(Framing::UntilClose));
-    assert_eq!(framing(&head("Content-Length: 5\r\n"), true), Ok(Framing::None));
+    assert_eq!(framing(&head("Content-Length: 5\r\n"), Asked::Head), Ok(Framing::None));
     for wrong in [
         "Content-Length: 5, 5\r\n",
         "Content-Length: 5\r\nContent-Length: 5\r\n",
@@ -52,9 +52,9 @@ fn framing_of_answers() {
 fn heads_lose_the_fields_of_the_connection() {
     let text = "HTTP/1.1 200 OK\r\nConnection: X-One, close\r\nX-One: 1\r\nKeep-Alive: 5\r\nX-Two: 2\r\n\r\nrest";
     let (mut input, mut head) = (buffer(text), Head::default());
-    assert!(head.parse(&mut input, false).unwrap() && !head.keep_alive);
+    assert!(head.parse(&mut input, Asked::Content).unwrap() && !head.keep_alive);
     let names: Vec<&[u8]> = head.passing().map(|field: Field<'_>| field.name).collect();
     assert_eq!(names, [b"X-Two"]);
     assert_eq!(input.data(), b"rest");
-    assert!(!head.parse(&mut buffer(&text[..20]), false).unwrap());
+    assert!(!head.parse(&mut buffer(&text[..20]), Asked::Content).unwrap());
 }
