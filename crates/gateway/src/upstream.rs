@@ -17,6 +17,7 @@ pub(crate) mod relay;
 
 use std::fmt;
 
+use crate::chunked::Malformed;
 use crate::tls::ClientTls;
 use cluster::State;
 
@@ -129,6 +130,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<Malformed> for Failure {
+    fn from(_: Malformed) -> Self {
+        Self::Garbage
+    }
+}
 
 impl Failure {
     /// The upstream is to blame, or the way to it.

@@ -18,7 +18,7 @@ use super::source::{Fill, Source};
 use crate::answer::{Answer, AnswerBody, put_number};
 use crate::buffer::Buffer;
 use crate::call::Start;
-use crate::chunked::write_size;
+use crate::chunked::{Malformed, write_size};
 use crate::client::Client;
 use crate::core::Core;
 use crate::request::Request;
@@ -248,7 +248,7 @@ impl Http1 {
             AnswerBody::Tunnel(tunnel) => {
                 self.output.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
                 poll_fn(|cx| self.poll_flush(cx)).await?;
-                tunnel.run(&mut self.inbound, self.core.shared.options.bounds.idle).await;
+                tunnel.run(&mut self.inbound).await;
                 Ok(())
             }
             AnswerBody::Relay { mut relay, length } => {
@@ -296,12 +296,11 @@ impl Http1 {
         chunked: bool,
     ) -> Poll<Result<(), Failure>> {
         loop {
-            let mut here = relay.ready()?;
-            // Small pieces are gathered; of a large one only its frame is.
-            while (1..=COPY_MAX_BYTES).contains(&here) && self.output.len() < OUTPUT_MAX_BYTES {
-                self.gather(relay, here, chunked);
-                here = relay.ready()?;
-            }
+            let Ok(here) = self.gather_small(relay, chunked) else {
+                // What came before the fault is the client's, its head above all.
+                ready!(self.poll_flush(cx))?;
+                return Poll::Ready(Err(Failure::Garbage));
+            };
             if relay.is_done() && chunked && !self.ended {
                 self.ended = true;
                 self.output.extend_from_slice(b"0\r\n\r\n");
@@ -345,6 +344,16 @@ impl Http1 {
                 self.output.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    /// Gathers small pieces; how much of a larger one, of which only the frame is gathered, is at hand.
+    fn gather_small(&mut self, relay: &mut Relay, chunked: bool) -> Result<usize, Malformed> {
+        let mut here = relay.ready()?;
+        while (1..=COPY_MAX_BYTES).contains(&here) && self.output.len() < OUTPUT_MAX_BYTES {
+            self.gather(relay, here, chunked);
+            here = relay.ready()?;
+        }
+        Ok(here)
     }
 
     fn gather(&mut self, relay: &mut Relay, here: usize, chunked: bool) {

@@ -20,7 +20,7 @@ use crate::upstream::pool::Connection;
 
 /// Dropping it closes the upstream's connection.
 pub(crate) struct Tunnel {
-    upstream: Box<Connection>,
+    exchange: Exchange,
     up: Way,
     down: Way,
     finish: Finish,
@@ -53,11 +53,12 @@ impl Tunnel {
     /// Takes over an exchange whose upstream has agreed. What it said behind its head is in its input.
     pub(crate) fn of(exchange: Exchange, mut finish: Finish) -> Self {
         finish.aborted = true;
-        Self { upstream: exchange.connection, up: Way::default(), down: Way::default(), finish }
+        Self { exchange, up: Way::default(), down: Way::default(), finish }
     }
 
-    /// Passes bytes until both sides have ended, one breaks, or nothing moves for as long as `idle`.
-    pub(super) async fn run(mut self, inbound: &mut Inbound, idle: Duration) {
+    /// Passes bytes until both sides have ended, one breaks, or nothing moves for too long.
+    pub(super) async fn run(mut self, inbound: &mut Inbound) {
+        let idle = self.exchange.idle();
         inbound.deadline.set(idle);
         let is_whole = poll_fn(|cx| self.poll(cx, inbound, idle)).await;
         self.finish.aborted = !is_whole;
@@ -65,7 +66,7 @@ impl Tunnel {
 
     fn poll(&mut self, cx: &mut Context<'_>, client: &mut Inbound, idle: Duration) -> Poll<bool> {
         let before = self.up.moved + self.down.moved;
-        let Connection { stream, input, .. } = &mut *self.upstream;
+        let Connection { stream, input, .. } = &mut *self.exchange.connection;
         // What the upstream said comes first: it may have left, and a last word of it must not be lost.
         let down = self.down.poll(cx, stream, input, &mut client.stream);
         if let Poll::Ready(Err(_)) = down {

@@ -404,6 +404,13 @@ impl World {
         self.call(&format!("GET {path}"), &format!("Authorization: Bearer {KEY}\r\n"))
     }
 
+    /// Client connections that the gateway holds.
+    pub(super) fn connections(&self) -> u32 {
+        let text = self.gateway().metrics_text();
+        let line = text.lines().find_map(|line| line.strip_prefix("keytoll_gateway_connections "));
+        line.expect("the gauge").parse().unwrap()
+    }
+
     pub(super) fn sums(&self) -> Sums {
         assert!(self.gateway().settle(PATIENCE), "the ledger did not take everything");
         self.ledger.sums(Environment::Live)
@@ -495,6 +502,13 @@ impl Client {
         read
     }
 
+    /// Drops what has been read already, at most this much; how much that was.
+    pub(super) fn taken_ahead(&mut self, length: usize) -> usize {
+        let here = length.min(self.buffer.len());
+        self.buffer.drain(..here);
+        here
+    }
+
     pub(super) fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length && self.fill() > 0 {}
         self.buffer.drain(..length.min(self.buffer.len())).collect()
@@ -523,6 +537,23 @@ impl Client {
     }
 }
 
+/// Lets others work for a moment.
+pub(super) fn pause(time: Duration) {
+    let (_open, silent) = std::sync::mpsc::channel::<()>();
+    let _ = silent.recv_timeout(time);
+}
+
+/// Waits for what happens in another thread.
+pub(super) fn eventually(what: &str, happened: impl Fn() -> bool) {
+    const STEP: Duration = Duration::from_millis(5);
+    let mut left = PATIENCE.as_millis() / STEP.as_millis();
+    while !happened() {
+        left -= 1;
+        assert!(left > 0, "{what}");
+        pause(STEP);
+    }
+}
+
 pub(super) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
@@ -540,6 +571,7 @@ pub(super) struct Upstream {
     pub addr: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicU32>,
+    open: Arc<AtomicU32>,
 }
 
 /// One request's head as the upstream saw it, and the connection it came on.
@@ -570,11 +602,13 @@ impl Upstream {
         let addr = listener.local_addr().unwrap();
         let (seen, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let connections = Arc::new(AtomicU32::new(0));
-        let (all, count) = (seen.clone(), connections.clone());
+        let open = Arc::new(AtomicU32::new(0));
+        let (all, count, alive) = (seen.clone(), connections.clone(), open.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (seen, answer) = (all.clone(), answer.clone());
+                let (seen, answer, alive) = (all.clone(), answer.clone(), alive.clone());
                 count.fetch_add(1, Ordering::SeqCst);
+                alive.fetch_add(1, Ordering::SeqCst);
                 let mut client = Client { stream: stream.unwrap(), buffer: Vec::new() };
                 std::thread::spawn(move || {
                     while let Some(head) = next_head(&mut client) {
@@ -584,10 +618,12 @@ impl Upstream {
                             break;
                         }
                     }
+                    drop(client);
+                    alive.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { addr, seen, connections }
+        Self { addr, seen, connections, open }
     }
 
     /// The heads of all requests so far, names of fields in lower case.
@@ -601,6 +637,11 @@ impl Upstream {
 
     pub(super) fn connections(&self) -> u32 {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are served right now.
+    pub(super) fn open(&self) -> u32 {
+        self.open.load(Ordering::SeqCst)
     }
 }
 

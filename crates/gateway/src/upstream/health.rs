@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::connect;
+use super::head::Asked;
 use super::{Failure, Upstream};
 use crate::compile::Tables;
 
@@ -109,7 +110,7 @@ async fn ask(upstream: &Arc<Upstream>, path: &str, limit: Duration) -> Result<u1
     connection.stream.flush().await.map_err(|_| Failure::Broken)?;
     poll_fn(|cx| {
         loop {
-            if connection.head.parse(&mut connection.input, false)? {
+            if connection.head.parse(&mut connection.input, Asked::Content)? {
                 return Poll::Ready(Ok(connection.head.status));
             }
             let stream = Pin::new(&mut connection.stream).get_mut();

@@ -115,10 +115,11 @@ impl Pool {
         }
     }
 
-    /// Closes the connections that have been idle for too long, and gives memory of the others back.
+    /// Closes the connections that their upstreams have closed or that have been idle for too long, and gives memory
+    /// of the others back.
     pub(crate) fn sweep(&self) {
         for list in self.idle.borrow_mut().iter_mut() {
-            list.retain(|connection| self.is_young(connection));
+            list.retain_mut(|connection| self.is_young(connection) && connection.stream.is_quiet());
             for connection in list {
                 connection.input.shrink();
                 connection.head.fields.shrink();

@@ -60,8 +60,8 @@ impl Relay {
         self.exchange.as_ref().is_some_and(|exchange| !exchange.is_sent())
     }
 
-    /// How many bytes of the body are at hand, without asking the upstream for more.
-    pub(crate) fn ready(&mut self) -> Result<usize, Failure> {
+    /// How many bytes of the body are at hand, without asking the upstream for more. An error stays one.
+    pub(crate) fn ready(&mut self) -> Result<usize, Malformed> {
         let Some(exchange) = &mut self.exchange else { return Ok(0) };
         let input = &mut exchange.connection.input;
         let here = match &mut self.state {
@@ -75,7 +75,7 @@ impl Relay {
                     self.end();
                     0
                 }
-                Err(Malformed) => return Err(self.fail(Failure::Garbage)),
+                Err(malformed) => return Err(malformed),
             },
         };
         Ok(here)

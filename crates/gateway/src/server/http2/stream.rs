@@ -101,6 +101,8 @@ impl ClientStream {
                     out.send_reset(Reason::CANCEL);
                 }
             }
+            // A stream says that it cannot switch, so that none is answered so.
+            AnswerBody::Tunnel(_) => self.reply.send_reset(Reason::INTERNAL_ERROR),
             AnswerBody::Relay { mut relay, length } => {
                 let length = if bodiless { length } else { relay.length() };
                 let ends = relay.is_done();
