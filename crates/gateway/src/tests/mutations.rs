@@ -123,7 +123,7 @@ fn listen(mut stream: TcpStream, ear: &Ear) {
         ear.heads.fetch_add(1, Ordering::SeqCst);
         let head: Vec<u8> = bytes.drain(..end).collect();
         let read = match strict_framing(&head) {
-            Ok(Framing::Length(length)) => read_length(&mut stream, &mut bytes, length),
+            Ok(Framing::Length(length)) => Ok(read_length(&mut stream, &mut bytes, length)),
             Ok(Framing::Chunked) => read_chunks(&mut stream, &mut bytes),
             Err(why) => {
                 let head = String::from_utf8_lossy(&head).into_owned();
@@ -162,14 +162,14 @@ fn read_to(stream: &mut TcpStream, bytes: &mut Vec<u8>, end: &[u8]) -> Option<us
 }
 
 /// Whether all of it came.
-fn read_length(stream: &mut TcpStream, bytes: &mut Vec<u8>, length: usize) -> Result<bool, String> {
+fn read_length(stream: &mut TcpStream, bytes: &mut Vec<u8>, length: usize) -> bool {
     while bytes.len() < length {
         if !fill(stream, bytes) {
-            return Ok(false);
+            return false;
         }
     }
     bytes.drain(..length);
-    Ok(true)
+    true
 }
 
 fn read_chunks(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<bool, String> {
@@ -180,7 +180,7 @@ fn read_chunks(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<bool, Stri
         let size = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'));
         let size = size.and_then(|text| usize::from_str_radix(text, 16).ok());
         let size = size.ok_or_else(|| format!("a chunk's size {line:?}"))?;
-        if !read_length(stream, bytes, size)? || !read_length_is(stream, bytes, b"\r\n")? {
+        if !read_length(stream, bytes, size) || !read_length_is(stream, bytes, b"\r\n")? {
             return Ok(false);
         }
         if size == 0 {

@@ -36,6 +36,8 @@ pub(super) struct ClientStream {
     ended: bool,
     /// The client waits to be told to send its body.
     unasked: bool,
+    /// The answer has begun; what sends it hears of resets.
+    answering: bool,
     deadline: Deadline,
     /// How long the client may take over a piece of its answer.
     idle: Duration,
@@ -73,6 +75,7 @@ impl ClientStream {
         Self {
             ended: framing == BodyFraming::None,
             unasked: framing != BodyFraming::None && request.expects_continue(),
+            answering: false,
             left: if let BodyFraming::Length(length) = framing { Some(length) } else { None },
             framing,
             body,
@@ -85,6 +88,7 @@ impl ClientStream {
     /// Sends an answer to its end. What the client does not want any more is nobody's error.
     async fn answer(&mut self, answer: Answer, is_head: bool) {
         let Answer { status, head, body } = answer;
+        self.answering = true;
         self.deadline.set(self.idle);
         let bodiless = is_head || matches!(status, 204 | 304);
         match body {
@@ -268,7 +272,7 @@ impl Source for ClientStream {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.reply.poll_reset(cx).map(drop)
+        if self.answering { Poll::Pending } else { self.reply.poll_reset(cx).map(drop) }
     }
 
     fn deadline(&self) -> &Deadline {
