@@ -212,7 +212,7 @@ pub(crate) fn line(
 }
 
 /// Logs a request that no product answered.
-fn log(
+pub(crate) fn log(
     core: &Core,
     start: &Start,
     client: &Client,

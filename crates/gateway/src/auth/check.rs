@@ -18,7 +18,6 @@ use crate::identity;
 const PRODUCT: &str = "x-keytoll-product";
 
 /// Answers the body of one call. The metadata are the header fields of the call itself, not those of the client.
-#[expect(dead_code, reason = "the listener's HTTP/2 side calls it")]
 pub(crate) async fn check(
     core: &Core,
     start: &Start,

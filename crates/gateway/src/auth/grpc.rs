@@ -5,7 +5,6 @@
 
 use super::envoy::{Answer, CheckRequest};
 
-#[expect(dead_code, reason = "the listener's HTTP/2 side asks for it")]
 pub(crate) const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// Largest message. Envoy sends a request's head, which its own limits keep below this; bodies are not asked for.
 pub(crate) const MESSAGE_MAX_BYTES: usize = 64 * 1024;
@@ -33,10 +32,6 @@ pub(crate) struct Reply {
     pub body: Vec<u8>,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the listener's HTTP/2 side writes them as trailers")
-)]
 impl Status {
     pub(crate) fn code(self) -> u8 {
         match self {

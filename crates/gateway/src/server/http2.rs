@@ -3,6 +3,7 @@
 //! The protocol's state belongs to the `h2` crate, which also refuses what is malformed on its level. What a
 //! connection may cost is bounded here: streams at once, windows, heads, resets, and time without a stream.
 
+mod check;
 mod head;
 mod rewind;
 mod stream;

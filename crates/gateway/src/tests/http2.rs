@@ -40,6 +40,7 @@ struct Got {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
+    trailers: HeaderMap,
 }
 
 impl Got {
@@ -48,7 +49,7 @@ impl Got {
     }
 }
 
-async fn read(mut body: RecvStream) -> Result<Vec<u8>, h2::Error> {
+async fn read(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
     let mut read = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;
@@ -75,10 +76,11 @@ async fn call(client: &H2, request: Request<()>, body: &[u8]) -> Result<Got, h2:
         }
     };
     let sending = tokio::spawn(sending);
-    let (head, body) = answer.await?.into_parts();
-    let body = read(body).await?;
+    let (head, mut received) = answer.await?.into_parts();
+    let body = read(&mut received).await?;
+    let trailers = received.trailers().await?.unwrap_or_default();
     sending.await.unwrap();
-    Ok(Got { status: head.status.as_u16(), headers: head.headers, body })
+    Ok(Got { status: head.status.as_u16(), headers: head.headers, body, trailers })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -329,4 +331,54 @@ async fn a_stop_lets_streams_end_and_takes_no_more() {
     connection.await.unwrap().unwrap();
     assert!(tokio::task::block_in_place(|| stopping.join().unwrap()));
     assert_eq!(world.ledger.sums(keytoll_domain::key::Environment::Live).calls, 1);
+}
+
+/// One field of a message that holds bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
+    field.extend_from_slice(bytes);
+    field
+}
+
+/// Envoy's question whether a request with this key may pass.
+fn question(secret: &str) -> Vec<u8> {
+    let header = [field(1, b"x-api-key"), field(2, secret.as_bytes())].concat();
+    let http = [field(2, b"GET"), field(3, &header), field(4, b"/animals")].concat();
+    let message = field(1, &field(4, &field(2, &http)));
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &length, &message].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn envoy_is_answered_over_grpc() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let client = connect(&world).await;
+    let ask = |token: &str, body: Vec<u8>| {
+        let request = request("POST", "/envoy.service.auth.v3.Authorization/Check")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-keytoll-product", "zoo")
+            .header("x-keytoll-auth", token);
+        let request = request.body(()).unwrap();
+        let client = &client;
+        async move { call(client, request, &body).await.unwrap() }
+    };
+    for (secret, granted) in [(KEY, true), ("wrong", false)] {
+        let got = ask(TOKEN, question(secret)).await;
+        assert_eq!((got.status, got.header("content-type")), (200, "application/grpc"));
+        assert_eq!(got.trailers.get("grpc-status").unwrap(), "0");
+        let status = u8::from(!granted) * 16;
+        // A message of the answer's own status: empty, or with a code in it.
+        let code = got.body.windows(4).any(|part| part == [0x0a, 2, 8, status]);
+        assert!(got.body.len() > 5 && (granted || code), "{secret}: {:?}", got.body);
+    }
+    let got = ask("wrong", question(KEY)).await;
+    assert_eq!((got.header("grpc-status"), got.body.len()), ("16", 0));
+    let got = ask(TOKEN, vec![0; 70 * 1024]).await;
+    assert_eq!((got.header("grpc-status"), got.body.len()), ("8", 0));
+    let get = request("GET", "/envoy.service.auth.v3.Authorization/Check").body(()).unwrap();
+    assert_eq!(call(&client, get, b"").await.unwrap().status, 404);
+    assert!(upstream.seen().is_empty());
+    assert_eq!(world.sums().calls, 1);
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
-use super::head;
+use super::{check, head};
 use crate::answer::{Answer, AnswerBody};
 use crate::call::Start;
 use crate::chunked;
@@ -57,6 +57,9 @@ impl ClientStream {
         let taken = head::take(&mut request, &parts, body.is_end_stream(), fields_max);
         drop(parts);
         let mut stream = Self::new(&core, body, reply, &request);
+        if taken.is_ok() && check::is_check(&request) {
+            return check::serve(&core, client, &request, &mut stream).await;
+        }
         let answer = match taken {
             Ok(()) => proxy::serve(&core, client, &request, &mut stream).await,
             Err(refusal) => {
@@ -86,7 +89,7 @@ impl ClientStream {
     }
 
     /// Sends an answer to its end. What the client does not want any more is nobody's error.
-    async fn answer(&mut self, answer: Answer, is_head: bool) {
+    pub(super) async fn answer(&mut self, answer: Answer, is_head: bool) {
         let Answer { status, head, body } = answer;
         self.answering = true;
         self.deadline.set(self.idle);
@@ -96,14 +99,8 @@ impl ClientStream {
                 let length = (status != 204).then_some(bytes.len() as u64);
                 let ends = bodiless || bytes.is_empty();
                 let response = head::response(status, &head, length);
-                let Ok(mut out) = self.reply.send_response(response, ends) else { return };
-                if ends {
-                    return;
-                }
-                let mut bytes = Bytes::from(bytes);
-                if poll_fn(|cx| self.poll_own(cx, &mut out, &mut bytes)).await.is_err() {
-                    out.send_reset(Reason::CANCEL);
-                }
+                let bytes = if ends { Bytes::new() } else { Bytes::from(bytes) };
+                self.send(response, bytes, None).await;
             }
             // A stream says that it cannot switch, so that none is answered so.
             AnswerBody::Tunnel(_) => self.reply.send_reset(Reason::INTERNAL_ERROR),
@@ -130,11 +127,31 @@ impl ClientStream {
         }
     }
 
+    /// Sends an answer of our own, and trailers after its body.
+    pub(super) async fn send(
+        &mut self,
+        response: Response<()>,
+        mut bytes: Bytes,
+        mut trailers: Option<HeaderMap>,
+    ) {
+        self.deadline.set(self.idle);
+        let ends = bytes.is_empty();
+        let Ok(mut out) = self.reply.send_response(response, ends) else { return };
+        if ends {
+            return;
+        }
+        let sent = poll_fn(|cx| self.poll_own(cx, &mut out, &mut bytes, &mut trailers));
+        if sent.await.is_err() {
+            out.send_reset(Reason::CANCEL);
+        }
+    }
+
     fn poll_own(
         &mut self,
         cx: &mut Context<'_>,
         out: &mut SendStream<Bytes>,
         bytes: &mut Bytes,
+        trailers: &mut Option<HeaderMap>,
     ) -> Poll<Result<(), Failure>> {
         loop {
             let Poll::Ready(room) = poll_room(cx, out, bytes.len()) else {
@@ -142,9 +159,9 @@ impl ClientStream {
             };
             let piece = bytes.split_to(bytes.len().min(room?));
             let ends = bytes.is_empty();
-            send(out, piece, ends)?;
+            send(out, piece, ends && trailers.is_none())?;
             if ends {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(send_trailers(out, trailers.take()));
             }
             self.deadline.set(self.idle);
         }
@@ -230,6 +247,11 @@ fn poll_room(
 
 fn send(out: &mut SendStream<Bytes>, piece: Bytes, ends: bool) -> Result<(), Failure> {
     out.send_data(piece, ends).map_err(|_| Failure::ClientGone)
+}
+
+fn send_trailers(out: &mut SendStream<Bytes>, trailers: Option<HeaderMap>) -> Result<(), Failure> {
+    let Some(trailers) = trailers else { return Ok(()) };
+    out.send_trailers(trailers).map_err(|_| Failure::ClientGone)
 }
 
 impl Source for ClientStream {
