@@ -17,6 +17,7 @@ pub enum Kind {
     Caddy,
     Traefik,
     EnvoyHttp,
+    EnvoyGrpc,
 }
 
 /// A running gateway that asks a server about every request. Ends when it is dropped.
@@ -88,6 +89,7 @@ fn recipe(kind: Kind) -> String {
         Kind::Caddy => "Caddyfile",
         Kind::Traefik => "traefik.yaml",
         Kind::EnvoyHttp => "envoy-http.yaml",
+        Kind::EnvoyGrpc => "envoy-grpc.yaml",
     };
     let path = repository().join("docs/recipes").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -102,7 +104,7 @@ fn command(kind: Kind, folder: &Path, address: SocketAddr, recipe: &str) -> Comm
         Kind::Nginx | Kind::NginxShort => Command::new("nginx"),
         Kind::Caddy => Command::new(installed("bin/caddy")),
         Kind::Traefik => Command::new(installed("bin/traefik")),
-        Kind::EnvoyHttp => Command::new(installed("envoy/_bin/envoy")),
+        Kind::EnvoyHttp | Kind::EnvoyGrpc => Command::new(installed("envoy/_bin/envoy")),
     };
     match kind {
         Kind::Nginx | Kind::NginxShort => {
@@ -120,7 +122,7 @@ fn command(kind: Kind, folder: &Path, address: SocketAddr, recipe: &str) -> Comm
             command.arg(format!("--entryPoints.web.address={address}"));
             command.arg("--providers.file.filename=dynamic.yaml");
         }
-        Kind::EnvoyHttp => {
+        Kind::EnvoyHttp | Kind::EnvoyGrpc => {
             write("envoy.yaml", recipe);
             let quiet = ["--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id"];
             command.args(["-c", "envoy.yaml"]).args(quiet);

@@ -85,7 +85,7 @@ impl Place {
 fn trust(kind: Kind) -> &'static str {
     match kind {
         Kind::Traefik => "trusted_proxies = [\"127.0.0.1/32\"]",
-        Kind::Nginx | Kind::NginxShort | Kind::Caddy | Kind::EnvoyHttp => "",
+        Kind::Nginx | Kind::NginxShort | Kind::Caddy | Kind::EnvoyHttp | Kind::EnvoyGrpc => "",
     }
 }
 
@@ -114,6 +114,11 @@ fn traefik_forward_auth_behaves_like_the_gateway() {
 #[test]
 fn envoy_ext_authz_over_http_behaves_like_the_gateway() {
     behaves_like_the_gateway(Kind::EnvoyHttp);
+}
+
+#[test]
+fn envoy_ext_authz_over_grpc_behaves_like_the_gateway() {
+    behaves_like_the_gateway(Kind::EnvoyGrpc);
 }
 
 fn behaves_like_the_gateway(kind: Kind) {
