@@ -330,6 +330,11 @@ impl Handle {
         self.open.send_replace(true);
     }
 
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.shared.tables
+    }
+
     /// The address that is really listened on.
     pub fn addr(&self) -> SocketAddr {
         self.address

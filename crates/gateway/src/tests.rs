@@ -17,5 +17,6 @@ mod running;
 mod streams;
 mod strict;
 pub(crate) mod support;
+mod upstreams;
 mod verification;
 mod websocket;

@@ -598,7 +598,13 @@ impl Upstream {
     }
 
     pub(super) fn with(answer: impl Fn(&mut Served<'_>) -> Then + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    pub(super) fn on(
+        listener: TcpListener,
+        answer: impl Fn(&mut Served<'_>) -> Then + Send + Sync + 'static,
+    ) -> Self {
         let addr = listener.local_addr().unwrap();
         let (seen, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let connections = Arc::new(AtomicU32::new(0));

@@ -42,6 +42,10 @@ impl Authority {
         files
     }
 
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
     fn files(&self, label: &str) -> TlsFiles {
         let path = |kind| self.folder.join(format!("{label}.{kind}"));
         TlsFiles { cert: path("crt"), key: path("key") }
@@ -49,7 +53,7 @@ impl Authority {
 
     pub(crate) fn client(&self, server_name: Option<&str>, protocols: &[&[u8]]) -> ClientTls {
         let options = ClientTlsOptions {
-            ca: Some(self.folder.join("ca.pem")),
+            ca: Some(self.ca()),
             server_name: server_name.map(ToOwned::to_owned),
             ..ClientTlsOptions::default()
         };

@@ -88,11 +88,11 @@ async fn watch(product: ProductId, upstream: Arc<Upstream>, check: HealthCheck) 
         let target_url = &*upstream.url;
         match answer {
             Ok(status) if well => {
-                tracing::info!(%product, target_url, status, "a target is healthy again")
+                tracing::info!(%product, target_url, status, "a target is healthy again");
             }
             Ok(status) => tracing::warn!(%product, target_url, status, "a target is not healthy"),
             Err(failure) => {
-                tracing::warn!(%product, target_url, %failure, "a target is not healthy")
+                tracing::warn!(%product, target_url, %failure, "a target is not healthy");
             }
         }
     }

@@ -36,6 +36,10 @@ pub(crate) struct Connection {
 pub(crate) struct Pool {
     clock: Rc<Deadlines>,
     /// By the number of the upstream.
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection moves to an exchange and back as one pointer"
+    )]
     idle: RefCell<Vec<Vec<Box<Connection>>>>,
     pub(super) budgets: Budgets,
     random: Cell<u64>,
