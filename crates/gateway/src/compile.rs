@@ -30,6 +30,7 @@ use crate::options::Clock;
 use crate::policies::{Policies, deprecation_lines};
 use crate::ports::KeyUpgrade;
 use crate::route::{OperationRoute, ProductCells, ProductLimits, ProductRoute, Routes, Versions};
+use crate::signing::{Signer, SigningSecret};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::registry::Registry;
@@ -59,6 +60,7 @@ pub(crate) struct Compiler {
     scope_sets: HashMap<ScopeSet, Arc<HeldScopes>>,
     upstreams: Registry,
     last_scopes: Option<(Arc<[String]>, Arc<HeldScopes>)>,
+    signing_secret: Option<SigningSecret>,
     routes_stale: bool,
 }
 
@@ -124,8 +126,14 @@ impl Compiler {
             scope_sets: HashMap::new(),
             upstreams: Registry::new(),
             last_scopes: None,
+            signing_secret: None,
             routes_stale: false,
         }
+    }
+
+    /// The secret of requests to upstreams; from the next compiled route on.
+    pub(crate) fn sign_with(&mut self, secret: Option<SigningSecret>) {
+        self.signing_secret = secret;
     }
 
     /// Takes a snapshot; its keys follow by [`Self::keys`].
@@ -347,12 +355,24 @@ impl Compiler {
             texts: product.settings.error_texts,
             bill: product.settings.bill,
             identity_headers: product.settings.identity_headers,
+            signer: self.signer(product),
             limits: self.product_limits(product),
             policies: Policies::of(product).map(Box::new),
             matcher,
             operations,
             no_operation: OperationKey::of(&product.id, "", ""),
         }
+    }
+
+    fn signer(&self, product: &Product) -> Option<Box<Signer>> {
+        if !product.settings.sign_requests {
+            return None;
+        }
+        let Some(secret) = &self.signing_secret else {
+            tracing::error!(product = %product.id, "its requests go unsigned: this node has no signing secret");
+            return None;
+        };
+        Some(Box::new(Signer::new(secret, product.id.as_str())))
     }
 
     fn product_limits(&mut self, product: &Product) -> Option<ProductLimits> {

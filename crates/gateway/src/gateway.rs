@@ -142,6 +142,7 @@ fn bind_here(
     let (upgrade, handle) = (source.clone(), runtime.handle().clone());
     tables.start_slow_check(upgrade, clock.clone(), handle).map_err(StartError::Threads)?;
     let mut compiler = Compiler::new(tables.clone());
+    compiler.sign_with(options.signing_secret.clone());
     let now = clock();
     let periods = snapshot.periods.clone();
     let sequence = runtime.block_on(feed::load(&mut compiler, &*source, snapshot))?;

@@ -41,6 +41,7 @@ mod rebuild;
 mod request;
 mod route;
 mod server;
+mod signing;
 mod slow_check;
 mod spend;
 mod stream;
@@ -54,6 +55,7 @@ mod tests;
 
 pub use gateway::{Handle, StartError, Verifier, bind, start};
 pub use options::{AccessLog, Bounds, Clock, JournalOptions, Options, ProxyProtocol};
+pub use signing::{SECRET_BYTES as SIGNING_SECRET_BYTES, SigningSecret};
 pub use tls::{ClientTls, ClientTlsOptions, ServerTls, TlsError, TlsFiles};
 pub use upstream::registry::check_upstream_tls;
 pub use upstream::{UpstreamUrlError, check_upstream_url};

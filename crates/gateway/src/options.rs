@@ -10,6 +10,7 @@ use keytoll_domain::key_format::DEFAULT_BRAND;
 use keytoll_domain::time::Timestamp;
 
 use crate::journal;
+use crate::signing::SigningSecret;
 use crate::tls::TlsFiles;
 
 /// The wall clock, as microseconds; called from every core.
@@ -33,6 +34,8 @@ pub struct Options {
     pub brand: String,
     /// Where partners change their plan; shown as `upgrade_url` in refusals.
     pub upgrade_url: Option<String>,
+    /// What requests to upstreams are signed with, for products that want it.
+    pub signing_secret: Option<SigningSecret>,
     pub access_log: AccessLog,
     pub bounds: Bounds,
     pub journal: JournalOptions,
@@ -95,6 +98,7 @@ impl Options {
             node: node.to_owned(),
             brand: DEFAULT_BRAND.to_owned(),
             upgrade_url: None,
+            signing_secret: None,
             access_log: AccessLog::Off,
             bounds: Bounds::default(),
             journal: JournalOptions::default(),

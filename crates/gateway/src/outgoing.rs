@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use keytoll_domain::time::Timestamp;
+
 use crate::answer::put_number;
 use crate::client::Client;
 use crate::core::RequestId;
@@ -12,6 +14,7 @@ use crate::identity;
 use crate::keytable::KeyRecord;
 use crate::policies::Rules;
 use crate::request::{BodyFraming, Request};
+use crate::signing::{Signed, Signer};
 use crate::upstream::Upstream;
 
 /// Everything that decides what the upstream sees.
@@ -26,6 +29,8 @@ pub(crate) struct Outgoing<'r> {
     pub identity: Option<&'r KeyRecord>,
     /// The product's own, after all others.
     pub rules: Option<&'r Rules>,
+    /// Present where the product's requests are signed, as of this time.
+    pub signing: Option<(&'r Signer, Timestamp)>,
     pub id: RequestId,
     pub framing: BodyFraming,
     /// The client wants to speak WebSocket.
@@ -36,11 +41,13 @@ impl Outgoing<'_> {
     /// Writes the head. `Host` is the upstream's own name; the client's is in `X-Forwarded-Host`.
     pub(crate) fn write(&self, upstream: &Upstream, out: &mut Vec<u8>) {
         let request = self.request;
-        put(out, &[request.method().as_bytes(), b" ", upstream.prefix.as_bytes()]);
-        put(out, &[self.rest.as_bytes()]);
+        put(out, &[request.method().as_bytes(), b" "]);
+        let target_at = out.len();
+        put(out, &[upstream.prefix.as_bytes(), self.rest.as_bytes()]);
         if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {
             put(out, &[b"?", query.as_bytes()]);
         }
+        let target = target_at..out.len();
         put(out, &[b" HTTP/1.1\r\nhost: ", upstream.authority.as_bytes(), b"\r\n"]);
         let fields_at = out.len();
         let named = request.fields.has(Name::Connection);
@@ -55,6 +62,10 @@ impl Outgoing<'_> {
         }
         if let Some(rules) = self.rules {
             rules.apply(out, fields_at);
+        }
+        if let Some((signer, at)) = self.signing {
+            let (method, id, caller) = (request.method(), self.id, self.identity);
+            signer.write(out, &Signed { at, method, target, id, caller });
         }
         if self.websocket {
             put(out, &[b"connection: upgrade\r\nupgrade: websocket\r\n"]);

@@ -337,6 +337,7 @@ impl<'r> Inbound<'r> {
             query,
             key,
             identity: caller.filter(|_| self.product.identity_headers),
+            signing: self.product.signer.as_deref().map(|signer| (signer, self.start.at)),
             rules: self.product.policies.as_ref().and_then(|policies| policies.request.as_ref()),
             id: self.start.id,
             framing: self.framing,

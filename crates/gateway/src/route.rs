@@ -15,6 +15,7 @@ use crate::bits::BitSet;
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
 use crate::policies::{Closed, Notice, Policies};
+use crate::signing::Signer;
 use crate::upstream::cluster::Cluster;
 
 /// All products.
@@ -78,6 +79,8 @@ pub(crate) struct ProductRoute {
     pub bill: Bill,
     /// Whether its upstream is told who calls.
     pub identity_headers: bool,
+    /// For products whose upstream refuses what is not signed.
+    pub signer: Option<Box<Signer>>,
     /// Windows over all its callers.
     pub limits: Option<ProductLimits>,
     /// What is done to requests and answers on their way, if anything.

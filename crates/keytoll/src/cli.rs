@@ -189,6 +189,8 @@ pub enum ProductCommand {
     List,
     /// Show one product with all its settings
     Show { id: String },
+    /// Show the secret with which a product's upstream verifies signed requests
+    SigningSecret { id: String },
     /// Answer every call of a product with 503, or serve it again
     ///
     /// The change reaches every gateway at once and lasts until it is undone. It is not written to your catalogue

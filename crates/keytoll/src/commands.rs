@@ -80,7 +80,9 @@ async fn dispatch(
         Command::Apply { catalog, dry_run } => {
             catalog::apply(ctx, &catalog, dry_run, output).await?;
         }
-        Command::Product(command) => catalog::product(ctx, command, output).await?,
+        Command::Product(command) => {
+            catalog::product(ctx, &loaded.config, command, output).await?;
+        }
         Command::Subscribe { partner, plan, anniversary } => {
             catalog::subscribe(ctx, &partner, &plan, anniversary, output).await?;
         }

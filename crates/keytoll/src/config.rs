@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keytoll_gateway::{AccessLog, Bounds, ProxyProtocol, TlsFiles};
+use keytoll_gateway::{AccessLog, Bounds, ProxyProtocol, SigningSecret, TlsFiles};
 pub use load::{Loaded, built_in, load};
 
 /// One key of the configuration.
@@ -77,6 +77,12 @@ pub const KEYS: &[KeySpec] = &[
         "0",
         "at a stop, how long /readyz answers 503 before new connections are refused",
     ),
+    key(
+        "gateway.signing_secret",
+        "",
+        "64 hexadecimal digits that requests to upstreams are signed with, the same on every node; \
+         default: DATA_DIR/signing.key, made at the first start",
+    ),
     key("portal.listen", "127.0.0.1:8081", "address of pages and management API"),
     key(
         "portal.public_url",
@@ -120,6 +126,8 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     pub bounds: Bounds,
     pub stop_delay: Duration,
+    /// Absent = the one in the data folder.
+    pub signing_secret: Option<SigningSecret>,
     pub portal_listen: SocketAddr,
     pub public_url: String,
     pub metrics_listen: Option<SocketAddr>,

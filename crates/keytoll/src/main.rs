@@ -16,6 +16,7 @@ mod output;
 mod ports;
 mod server;
 mod signals;
+mod signing;
 mod specs;
 mod wiring;
 

@@ -20,6 +20,7 @@ use crate::context;
 use crate::handover::Sockets;
 use crate::lock::{self, DataLock};
 use crate::ports::StorePorts;
+use crate::signing;
 use crate::wiring::{FeedWake, SystemClock};
 
 /// How long calls in flight may take once the server is asked to stop.
@@ -129,7 +130,7 @@ impl Server {
             wake: wake.0,
         });
         warn_of_others(&self.ctx, &node).await?;
-        let options = gateway_options(config, &node);
+        let options = gateway_options(config, &node)?;
         let clock = Arc::new(|| SystemClock.now());
         let started = tokio::task::spawn_blocking(move || {
             keytoll_gateway::bind(options, inherited, ports.clone(), ports, clock)
@@ -243,7 +244,7 @@ impl Server {
     }
 }
 
-fn gateway_options(config: &Config, node: &str) -> Options {
+fn gateway_options(config: &Config, node: &str) -> Result<Options> {
     let mut options = Options::new(config.gateway_listen, config.data_dir.clone(), node);
     options.workers = config.gateway_workers;
     options.trusted_proxies.clone_from(&config.trusted_proxies);
@@ -255,7 +256,8 @@ fn gateway_options(config: &Config, node: &str) -> Options {
     options.access_log = config.access_log.clone();
     options.journal.fsync = config.journal_fsync;
     options.journal.max_bytes = config.journal_max_bytes;
-    options
+    options.signing_secret = Some(signing::secret(config)?);
+    Ok(options)
 }
 
 /// Each node counts by itself: a limit of the plan holds on each of them, not over all.

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use super::faults;
 use crate::cli::{ProductCommand, Switch};
+use crate::config::Config;
 use crate::output::{Output, table};
+use crate::signing;
 use crate::specs::Specs;
 
 pub async fn apply(ctx: &Ctx, file: &Path, dry_run: bool, output: Output) -> Result<()> {
@@ -100,7 +102,12 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-pub async fn product(ctx: &Ctx, command: ProductCommand, output: Output) -> Result<()> {
+pub async fn product(
+    ctx: &Ctx,
+    config: &Config,
+    command: ProductCommand,
+    output: Output,
+) -> Result<()> {
     match command {
         ProductCommand::Import { id, spec, upstream, sandbox } => {
             let change = import(ctx, &id, &spec, &upstream, sandbox.as_deref()).await?;
@@ -111,6 +118,7 @@ pub async fn product(ctx: &Ctx, command: ProductCommand, output: Output) -> Resu
         }
         ProductCommand::List => list(ctx, output).await,
         ProductCommand::Show { id } => show(ctx, &id, output).await,
+        ProductCommand::SigningSecret { id } => signing_secret(ctx, config, &id, output).await,
         ProductCommand::Maintenance { id, state, message, until } => {
             let until = until.map(|text| products::moment(&text)).transpose();
             let until = until.map_err(anyhow::Error::msg).context("--until")?;
@@ -129,6 +137,15 @@ async fn show(ctx: &Ctx, id: &str, output: Output) -> Result<()> {
     let found = found.with_context(|| format!("there is no product `{id}`"))?;
     let document = serde_json::to_value(&found)?;
     output.print(&document, || describe_product(&document))
+}
+
+/// Every product has one, whether it signs or not, so that its upstream can be told first.
+async fn signing_secret(ctx: &Ctx, config: &Config, id: &str, output: Output) -> Result<()> {
+    let slug = products::product_id(id).map_err(anyhow::Error::msg)?;
+    let found = products::show(ctx, &Actor::cli(), &slug).await?;
+    found.with_context(|| format!("there is no product `{id}`"))?;
+    let secret = signing::secret(config)?.of_product(slug.as_str());
+    output.print(&json!({ "id": slug, "secret": secret }), || secret.clone())
 }
 
 /// One line a member, settings below; operations one a line.

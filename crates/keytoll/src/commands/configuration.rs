@@ -7,9 +7,14 @@ use serde_json::{Map, Value, json};
 use crate::config::{KEYS, Loaded};
 use crate::output::{Output, table};
 
-/// Values that hold a password are shown without it.
-fn shown(value: &toml::Value) -> Value {
+/// Keys whose values are secrets.
+const SECRETS: [&str; 1] = ["gateway.signing_secret"];
+
+/// Secrets are not shown, and values that hold a password without it.
+fn shown(name: &str, value: &toml::Value) -> Value {
     match value {
+        toml::Value::String(text) if text.is_empty() => Value::String(String::new()),
+        _ if SECRETS.contains(&name) => Value::String("…".to_owned()),
         toml::Value::String(text) => Value::String(without_password(text)),
         other => serde_json::to_value(other).unwrap_or(Value::Null),
     }
@@ -28,7 +33,7 @@ pub fn show(loaded: &Loaded, sources: bool, output: Output) -> Result<()> {
     let mut rows = Vec::new();
     for spec in KEYS {
         let entry = &loaded.entries[spec.name];
-        let value = entry.value.as_ref().map_or(Value::Null, shown);
+        let value = entry.value.as_ref().map_or(Value::Null, |value| shown(spec.name, value));
         let source = entry.source.to_string();
         let text = if value.is_null() { "(not set)".to_owned() } else { value.to_string() };
         let member = if sources { json!({ "value": value, "source": source }) } else { value };
@@ -52,7 +57,13 @@ pub fn check(loaded: &Loaded, output: Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_password;
+    use super::{shown, without_password};
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let value = toml::Value::String("0a".repeat(32));
+        assert_eq!(shown("gateway.signing_secret", &value), "…");
+    }
 
     #[test]
     fn a_password_in_a_url_is_not_shown() {

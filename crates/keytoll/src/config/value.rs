@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keytoll_gateway::SigningSecret;
+
 use super::load::Entry;
 use super::{AccessLog, Config, ConfigError};
 
@@ -58,6 +60,7 @@ pub(super) fn config(entries: &Entries) -> Result<Config, ConfigError> {
         proxy_protocol: listener::proxy_protocol(entries, &trusted_proxies)?,
         bounds: listener::bounds(entries)?,
         stop_delay: listener::stop_delay(entries)?,
+        signing_secret: signing_secret(entries)?,
         trusted_proxies,
         portal_listen,
         public_url: public_url(entries, "portal.public_url", "http", portal_listen)?,
@@ -120,6 +123,13 @@ fn networks(entries: &Entries, name: &'static str) -> Result<Vec<ipnet::IpNet>, 
         })
     };
     list.iter().map(network).collect()
+}
+
+fn signing_secret(entries: &Entries) -> Result<Option<SigningSecret>, ConfigError> {
+    const NAME: &str = "gateway.signing_secret";
+    let Some(text) = text(entries, NAME)? else { return Ok(None) };
+    let secret = SigningSecret::from_hex(text);
+    secret.map(Some).ok_or_else(|| bad(entries, NAME, "must be 64 hexadecimal digits"))
 }
 
 fn workers(entries: &Entries) -> Result<usize, ConfigError> {
