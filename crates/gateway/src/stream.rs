@@ -9,17 +9,21 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::upstream::http2::CallStream;
+
 /// A stream of either side.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// One call's part of a connection to an upstream that speaks HTTP/2: the bodies alone.
+    Http2(Box<CallStream>),
 }
 
 impl Stream {
     /// What both sides agreed to speak in the TLS handshake.
     pub(crate) fn protocol(&self) -> Option<&[u8]> {
         match self {
-            Self::Tcp(_) => None,
+            Self::Tcp(_) | Self::Http2(_) => None,
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
         }
     }
@@ -36,6 +40,7 @@ impl Stream {
                 let mut cx = Context::from_waker(Waker::noop());
                 Pin::new(tls).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
             }
+            Self::Http2(_) => false,
         }
     }
 }
@@ -49,6 +54,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => poll_receive(tcp, cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            Self::Http2(call) => Pin::new(call).poll_read(cx, buffer),
         }
     }
 }
@@ -62,6 +68,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => poll_send(tcp, cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::Http2(call) => Pin::new(call).poll_write(cx, bytes),
         }
     }
 
@@ -73,6 +80,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, parts),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, parts),
+            Self::Http2(call) => Pin::new(call).poll_write_vectored(cx, parts),
         }
     }
 
@@ -80,6 +88,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Http2(_) => false,
         }
     }
 
@@ -87,6 +96,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Http2(call) => Pin::new(call).poll_flush(cx),
         }
     }
 
@@ -94,6 +104,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Http2(call) => Pin::new(call).poll_shutdown(cx),
         }
     }
 }

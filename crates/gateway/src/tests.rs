@@ -7,6 +7,7 @@ mod events;
 mod faults;
 mod http2;
 mod http2_frames;
+mod http2_upstream;
 mod identity;
 mod leavers;
 mod limits;

@@ -11,6 +11,7 @@ pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod head;
 pub(crate) mod health;
+pub(crate) mod http2;
 pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod relay;
@@ -37,6 +38,8 @@ pub(crate) struct Upstream {
     /// Set once for `https`.
     pub tls: Option<ClientTls>,
     pub secure: bool,
+    /// Spoken with every target of the product.
+    pub http2: bool,
     /// Its place in the cores' pools of connections.
     pub number: usize,
     pub state: State,
@@ -84,6 +87,7 @@ impl Upstream {
             prefix: uri.path().trim_end_matches('/').into(),
             tls: None,
             secure,
+            http2: false,
             number,
             state: State::default(),
         })

@@ -8,6 +8,8 @@ mod head;
 mod rewind;
 mod stream;
 
+pub(crate) use head::put_fields;
+
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;

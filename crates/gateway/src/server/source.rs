@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
+
 use crate::request::BodyFraming;
 use crate::server::deadline::Deadline;
 use crate::upstream::Failure;
@@ -27,6 +29,11 @@ pub(crate) trait Source {
         out: &mut Vec<u8>,
         chunked: bool,
     ) -> Poll<Result<Fill, Failure>>;
+
+    /// What followed the body, once it has ended.
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
 
     /// Ready when the client has gone, or will send nothing more; asked only once its body has ended.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;

@@ -16,7 +16,7 @@ use crate::tls::tests::Authority;
 
 const LARGE: usize = 4 << 20;
 
-type H2 = SendRequest<Bytes>;
+pub(super) type H2 = SendRequest<Bytes>;
 
 async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> H2 {
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -24,27 +24,27 @@ async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> H
     client
 }
 
-async fn connect(world: &World) -> H2 {
+pub(super) async fn connect(world: &World) -> H2 {
     over(TcpStream::connect(world.addr).await.unwrap()).await
 }
 
-fn request(method: &str, path: &str) -> http::request::Builder {
+pub(super) fn request(method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(format!("http://api.example{path}"))
 }
 
-fn with_key(method: &str, path: &str) -> Request<()> {
+pub(super) fn with_key(method: &str, path: &str) -> Request<()> {
     request(method, path).header("x-api-key", KEY).body(()).unwrap()
 }
 
-struct Got {
-    status: u16,
+pub(super) struct Got {
+    pub status: u16,
     headers: HeaderMap,
-    body: Vec<u8>,
-    trailers: HeaderMap,
+    pub body: Vec<u8>,
+    pub trailers: HeaderMap,
 }
 
 impl Got {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
@@ -60,7 +60,16 @@ async fn read(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
 }
 
 /// One call with its whole body, sent as windows allow.
-async fn call(client: &H2, request: Request<()>, body: &[u8]) -> Result<Got, h2::Error> {
+pub(super) async fn call(client: &H2, request: Request<()>, body: &[u8]) -> Result<Got, h2::Error> {
+    call_with_trailers(client, request, body, None).await
+}
+
+pub(super) async fn call_with_trailers(
+    client: &H2,
+    request: Request<()>,
+    body: &[u8],
+    trailers: Option<HeaderMap>,
+) -> Result<Got, h2::Error> {
     let mut client = client.clone().ready().await?;
     let (answer, mut out) = client.send_request(request, body.is_empty())?;
     let mut body = Bytes::copy_from_slice(body);
@@ -70,9 +79,12 @@ async fn call(client: &H2, request: Request<()>, body: &[u8]) -> Result<Got, h2:
             let Some(room) = std::future::poll_fn(|cx| out.poll_capacity(cx)).await else { return };
             let Ok(room) = room else { return };
             let piece = body.split_to(room.min(body.len()));
-            if out.send_data(piece, body.is_empty()).is_err() {
+            if out.send_data(piece, body.is_empty() && trailers.is_none()).is_err() {
                 return;
             }
+        }
+        if let Some(trailers) = trailers {
+            out.send_trailers(trailers).unwrap();
         }
     };
     let sending = tokio::spawn(sending);

@@ -1,6 +1,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use keytoll_domain::catalog::UpstreamTls;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
@@ -58,6 +59,16 @@ impl Authority {
             ..ClientTlsOptions::default()
         };
         ClientTls::load(&options, protocols).unwrap()
+    }
+}
+
+impl Authority {
+    /// What a product says to trust it alone.
+    pub(crate) fn upstream_tls(&self) -> UpstreamTls {
+        UpstreamTls {
+            ca: Some(self.folder.join("ca.pem").to_string_lossy().into_owned()),
+            ..UpstreamTls::default()
+        }
     }
 }
 

@@ -7,14 +7,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::AsyncWrite as _;
 
 use super::Failure;
 use super::cluster::Flight;
 use super::head::{Asked, Framing, Head};
+use super::http2::{Unanswered, passing_trailers};
 use super::pool::Connection;
 use crate::request::BodyFraming;
 use crate::server::source::{Fill, Source};
+use crate::stream::Stream;
 
 /// So much of a request is gathered before it is written, as long as more of it is already there. A small body
 /// that came with its head leaves in one write with it, and not at all if it is malformed.
@@ -67,15 +70,20 @@ impl Exchange {
         let upload = match framing {
             BodyFraming::None => Upload::Done,
             BodyFraming::Length(_) => Upload::Open { chunked: false },
-            BodyFraming::Chunked => Upload::Open { chunked: true },
+            // HTTP/2 has frames of its own.
+            BodyFraming::Chunked => {
+                Upload::Open { chunked: !matches!(connection.stream, Stream::Http2(_)) }
+            }
         };
+        // Its head has been sent when there is a stream.
+        let sent = matches!(connection.stream, Stream::Http2(_));
         Self {
             connection,
             upload,
             limits,
             waits_for_client: false,
             bytes_up: 0,
-            sent: false,
+            sent,
             sends_before,
             answered: false,
             flight: None,
@@ -119,6 +127,9 @@ impl Exchange {
         asked: Asked,
     ) -> Poll<Result<(), Failure>> {
         self.drive_upload(cx, source)?;
+        if matches!(self.connection.stream, Stream::Http2(_)) {
+            return self.poll_http2_head(cx, source, asked);
+        }
         loop {
             let connection = &mut *self.connection;
             if connection.head.parse(&mut connection.input, asked)? {
@@ -129,12 +140,53 @@ impl Exchange {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Failure::Broken)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending if self.upload == Upload::Done && source.poll_gone(cx).is_ready() => {
-                    return Poll::Ready(Err(Failure::ClientGone));
-                }
-                Poll::Pending => return self.poll_timer(cx, source).map(Err),
+                Poll::Pending => return self.poll_unanswered(cx, source).map(Err),
             }
         }
+    }
+
+    /// There is no answer yet.
+    fn poll_unanswered(&mut self, cx: &mut Context<'_>, source: &mut dyn Source) -> Poll<Failure> {
+        if self.upload == Upload::Done && source.poll_gone(cx).is_ready() {
+            return Poll::Ready(Failure::ClientGone);
+        }
+        self.poll_timer(cx, source)
+    }
+
+    fn poll_http2_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+        asked: Asked,
+    ) -> Poll<Result<(), Failure>> {
+        let connection = &mut *self.connection;
+        let Stream::Http2(stream) = &mut connection.stream else {
+            return Poll::Ready(Err(Failure::Broken));
+        };
+        match stream.poll_head(cx, &mut connection.head, asked == Asked::Head) {
+            Poll::Ready(Ok(())) => {
+                self.answered = true;
+                source.deadline().set(self.limits.idle);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(Unanswered::Unseen)) => {
+                self.sent = false;
+                Poll::Ready(Err(Failure::Broken))
+            }
+            Poll::Ready(Err(Unanswered::Failed(failure))) => Poll::Ready(Err(failure)),
+            Poll::Pending => self.poll_unanswered(cx, source).map(Err),
+        }
+    }
+
+    /// What followed the answer's body.
+    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+        let Stream::Http2(stream) = &mut self.connection.stream else { return None };
+        stream
+            .trailers
+            .take()
+            .as_ref()
+            .map(passing_trailers)
+            .filter(|trailers| !trailers.is_empty())
     }
 
     /// Reads more of the answer's body into the connection's input; 0 = the upstream closed.
@@ -194,6 +246,11 @@ impl Exchange {
                 }
             }
             if self.connection.output.is_empty() {
+                if self.upload == Upload::Done
+                    && let Stream::Http2(stream) = &mut self.connection.stream
+                {
+                    stream.end(source.trailers())?;
+                }
                 return if self.waits_for_client { Poll::Pending } else { Poll::Ready(Ok(())) };
             }
             ready!(self.poll_write(cx))?;

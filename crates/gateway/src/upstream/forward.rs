@@ -8,7 +8,8 @@ use super::cluster::{Cluster, Flight};
 use super::connect::connect;
 use super::exchange::{Exchange, Limits};
 use super::head::Asked;
-use super::pool::Pool;
+use super::http2;
+use super::pool::{Connection, Pool};
 use super::{Failure, Upstream};
 use crate::options::Bounds;
 use crate::outgoing::Outgoing;
@@ -110,22 +111,55 @@ impl Attempts<'_> {
         slot: &mut Option<Exchange>,
     ) -> Result<(), Failure> {
         let mut idle = self.pool.take(upstream);
+        let mut failed = None;
         loop {
-            let mut connection = match idle.take() {
-                Some(connection) => connection,
-                None => connect(upstream, self.connect_limit()?).await?,
+            let connection = match idle.take() {
+                None if upstream.http2 => self.open(upstream, failed).await?,
+                idle => self.begin(upstream, idle).await?,
             };
             let reused = connection.reused;
-            self.outgoing.write(upstream, &mut connection.output);
+            let number = connection.number();
             let sends = slot.as_ref().map_or(0, Exchange::sends);
             let exchange = Exchange::new(connection, self.framing, self.limits, sends);
             let exchange = slot.insert(exchange);
             source.deadline().set(self.limits.first_byte);
             match poll_fn(|cx| exchange.poll_head(cx, source, self.asked)).await {
-                Err(Failure::Broken) if reused && self.may_repeat(slot.as_ref()) => {}
+                Err(Failure::Broken) if reused && self.may_repeat(slot.as_ref()) => failed = number,
+                Err(Failure::Timeout) => {
+                    if let Some(number) = number {
+                        self.pool.http2.forget(upstream, number);
+                    }
+                    return Err(Failure::Timeout);
+                }
                 result => return result,
             }
         }
+    }
+
+    /// A connection of HTTP/1 with the request's head to write.
+    async fn begin(
+        &self,
+        upstream: &Arc<Upstream>,
+        idle: Option<Box<Connection>>,
+    ) -> Result<Box<Connection>, Failure> {
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => connect(upstream, self.connect_limit()?).await?,
+        };
+        self.outgoing.write(upstream, &mut connection.output);
+        Ok(connection)
+    }
+
+    /// A stream of HTTP/2 on which the request's head has been sent. Boxed, so that calls over HTTP/1 have no room
+    /// for it.
+    async fn open(
+        &self,
+        upstream: &Arc<Upstream>,
+        failed: Option<u64>,
+    ) -> Result<Box<Connection>, Failure> {
+        let limit = self.connect_limit()?;
+        let open = http2::open(self.pool, upstream, self.outgoing, self.framing, limit, failed);
+        Box::pin(open).await
     }
 
     /// `last` is the last exchange that was begun; before it there were only such as could be repeated.

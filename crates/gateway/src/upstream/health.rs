@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::connect;
 use super::head::Asked;
+use super::http2;
 use super::{Failure, Upstream};
 use crate::compile::Tables;
 
@@ -100,6 +101,9 @@ async fn watch(product: ProductId, upstream: Arc<Upstream>, check: HealthCheck) 
 
 /// The status of a `GET` on a connection of its own.
 async fn ask(upstream: &Arc<Upstream>, path: &str, limit: Duration) -> Result<u16, Failure> {
+    if upstream.http2 {
+        return http2::status_of(upstream, path, limit).await;
+    }
     let mut connection = connect(upstream, limit).await?;
     let head = format!(
         "GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: keytoll-health\r\nconnection: close\r\n\r\n",

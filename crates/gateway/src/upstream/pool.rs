@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Upstream;
 use super::budget::Budgets;
 use super::head::Head;
+use super::http2::Connections;
 use crate::buffer::Buffer;
 use crate::server::deadline::{Deadlines, TICK};
 use crate::stream::Stream;
@@ -41,6 +42,7 @@ pub(crate) struct Pool {
         reason = "a connection moves to an exchange and back as one pointer"
     )]
     idle: RefCell<Vec<Vec<Box<Connection>>>>,
+    pub(super) http2: Connections,
     pub(super) budgets: Budgets,
     random: Cell<u64>,
 }
@@ -58,12 +60,23 @@ impl Connection {
             idle_since: 0,
         })
     }
+
+    /// Which of its upstream's shared connections it is a stream of.
+    pub(super) fn number(&self) -> Option<u64> {
+        if let Stream::Http2(stream) = &self.stream { Some(stream.number) } else { None }
+    }
 }
 
 impl Pool {
     pub(crate) fn new(clock: Rc<Deadlines>) -> Self {
         let random = Cell::new(RandomState::new().hash_one(0u8) | 1);
-        Self { clock, idle: RefCell::default(), budgets: Budgets::default(), random }
+        Self {
+            clock,
+            idle: RefCell::default(),
+            http2: Connections::default(),
+            budgets: Budgets::default(),
+            random,
+        }
     }
 
     /// Ticks of the core.
@@ -96,7 +109,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(upstream.number)?;
         while let Some(mut connection) = list.pop() {
-            if self.is_young(&connection) && connection.stream.is_quiet() {
+            if self.is_young(connection.idle_since) && connection.stream.is_quiet() {
                 connection.reused = true;
                 return Some(connection);
             }
@@ -122,8 +135,11 @@ impl Pool {
     /// Closes the connections that their upstreams have closed or that have been idle for too long, and gives memory
     /// of the others back.
     pub(crate) fn sweep(&self) {
+        self.http2.sweep(|used| self.is_young(used));
         for list in self.idle.borrow_mut().iter_mut() {
-            list.retain_mut(|connection| self.is_young(connection) && connection.stream.is_quiet());
+            list.retain_mut(|connection| {
+                self.is_young(connection.idle_since) && connection.stream.is_quiet()
+            });
             for connection in list {
                 connection.input.shrink();
                 connection.head.fields.shrink();
@@ -131,8 +147,8 @@ impl Pool {
         }
     }
 
-    fn is_young(&self, connection: &Connection) -> bool {
-        let age = self.clock.now().saturating_sub(connection.idle_since);
+    fn is_young(&self, idle_since: u64) -> bool {
+        let age = self.clock.now().saturating_sub(idle_since);
         u128::from(age) * TICK.as_millis() < IDLE_AGE_MAX.as_millis()
     }
 }

@@ -5,17 +5,21 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keytoll_domain::catalog::{Product, Target, UpstreamOptions, UpstreamTls, bounds};
+use keytoll_domain::catalog::{
+    Product, Target, UpstreamHttp, UpstreamOptions, UpstreamTls, bounds,
+};
 use keytoll_domain::ids::ProductId;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::{Upstream, UpstreamUrlError};
 use crate::route::Place;
+use crate::server::http2::ALPN;
 use crate::tls::{ClientTls, ClientTlsOptions, TlsError, TlsFiles};
 
 /// What is offered by ALPN.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const HTTP1: [&[u8]; 1] = [b"http/1.1"];
+const HTTP2: [&[u8]; 1] = [ALPN];
 
 pub(crate) struct Registry {
     known: HashMap<ProductId, Vec<Known>>,
@@ -45,7 +49,7 @@ enum Unusable {
 
 /// Says what is wrong with the TLS files of a product's upstream, if they can be read here.
 pub fn check_upstream_tls(tls: &UpstreamTls) -> Result<(), TlsError> {
-    load(Some(tls)).map(|_| ())
+    load(Some(tls), &HTTP1).map(|_| ())
 }
 
 impl Registry {
@@ -117,6 +121,7 @@ impl Registry {
                 continue;
             }
             let mut upstream = Upstream::parse(&target.url, self.numbered)?;
+            upstream.http2 = options.http == UpstreamHttp::Http2;
             if upstream.secure {
                 if tls.is_none() {
                     tls = Some(self.tls(options)?);
@@ -142,19 +147,22 @@ impl Registry {
     }
 
     fn tls(&mut self, options: &UpstreamOptions) -> Result<ClientTls, TlsError> {
+        if options.http == UpstreamHttp::Http2 {
+            return load(options.tls.as_ref(), &HTTP2);
+        }
         if options.tls.is_some() {
-            return load(options.tls.as_ref());
+            return load(options.tls.as_ref(), &HTTP1);
         }
         if self.usual_tls.is_none() {
-            self.usual_tls = Some(load(None)?);
+            self.usual_tls = Some(load(None, &HTTP1)?);
         }
-        self.usual_tls.clone().map_or_else(|| load(None), Ok)
+        self.usual_tls.clone().map_or_else(|| load(None, &HTTP1), Ok)
     }
 }
 
-fn load(tls: Option<&UpstreamTls>) -> Result<ClientTls, TlsError> {
+fn load(tls: Option<&UpstreamTls>, protocols: &[&[u8]]) -> Result<ClientTls, TlsError> {
     let Some(tls) = tls else {
-        return ClientTls::load(&ClientTlsOptions::default(), &PROTOCOLS);
+        return ClientTls::load(&ClientTlsOptions::default(), protocols);
     };
     let path = |file: &Option<String>| file.as_ref().map(PathBuf::from);
     let pair = path(&tls.client_cert).zip(path(&tls.client_key));
@@ -163,5 +171,5 @@ fn load(tls: Option<&UpstreamTls>) -> Result<ClientTls, TlsError> {
         client: pair.map(|(cert, key)| TlsFiles { cert, key }),
         server_name: tls.server_name.clone(),
     };
-    ClientTls::load(&options, &PROTOCOLS)
+    ClientTls::load(&options, protocols)
 }

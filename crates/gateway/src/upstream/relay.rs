@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use http::HeaderMap;
+
 use super::Failure;
 use super::exchange::Exchange;
 use super::head::Framing;
@@ -15,6 +17,8 @@ pub(crate) struct Relay {
     state: State,
     keep_alive: bool,
     finish: Finish,
+    /// What followed the body; only HTTP/2 has a way to say it.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 enum State {
@@ -34,7 +38,8 @@ impl Relay {
             Framing::Chunked => State::Chunked(Chunked::Size),
             Framing::UntilClose | Framing::Switched => State::UntilClose,
         };
-        let mut relay = Self { exchange: Some(exchange), state, keep_alive, finish };
+        let mut relay =
+            Self { exchange: Some(exchange), state, keep_alive, finish, trailers: None };
         // A request that is still being sent is given up when its answer has no body to wait for.
         if matches!(relay.state, State::Done) {
             relay.end();
@@ -49,6 +54,11 @@ impl Relay {
             State::Done => Some(0),
             State::Chunked(_) | State::UntilClose => None,
         }
+    }
+
+    /// What is to follow the body, once it has ended.
+    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|trailers| *trailers)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -135,7 +145,8 @@ impl Relay {
 
     fn end(&mut self) {
         self.state = State::Done;
-        if let Some(exchange) = self.exchange.take() {
+        if let Some(mut exchange) = self.exchange.take() {
+            self.trailers = exchange.trailers().map(Box::new);
             self.finish.bytes_in = exchange.bytes_up;
             self.finish.complete(exchange, self.keep_alive);
         }

@@ -69,13 +69,18 @@ pub(super) fn response(status: u16, text: &[u8], length: Option<u64>) -> Respons
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = response.headers_mut();
-    for line in text.split(|byte| *byte == b'\n').skip(1) {
-        put(headers, line);
-    }
+    put_fields(headers, text);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
+}
+
+/// Takes over the fields of a head in HTTP/1 form, of either side.
+pub(crate) fn put_fields(headers: &mut HeaderMap, text: &[u8]) {
+    for line in text.split(|byte| *byte == b'\n').skip(1) {
+        put(headers, line);
+    }
 }
 
 /// Fields of one connection have no place in HTTP/2.

@@ -34,6 +34,8 @@ pub(super) struct ClientStream {
     /// Bytes of a body of known length that have not come.
     left: Option<u64>,
     ended: bool,
+    /// What followed the body.
+    trailers: Option<HeaderMap>,
     /// The client waits to be told to send its body.
     unasked: bool,
     /// The answer has begun; what sends it hears of resets.
@@ -83,6 +85,7 @@ impl ClientStream {
             framing,
             body,
             reply,
+            trailers: None,
             deadline: core.deadlines.add(),
             idle: core.shared.options.bounds.idle,
         }
@@ -178,7 +181,10 @@ impl ClientStream {
             let here = relay.ready()?;
             if here == 0 {
                 if relay.is_done() {
-                    return Poll::Ready(send(out, Bytes::new(), true));
+                    return Poll::Ready(match relay.trailers() {
+                        None => send(out, Bytes::new(), true),
+                        trailers => send_trailers(out, trailers),
+                    });
                 }
                 match relay.poll_more(cx, self) {
                     Poll::Ready(more) => more?,
@@ -199,9 +205,10 @@ impl ClientStream {
             relay.consume(count);
             self.deadline.set(self.idle);
             let ends = relay.ready()? == 0 && relay.is_done();
-            send(out, piece, ends)?;
+            let trailers = relay.trailers();
+            send(out, piece, ends && trailers.is_none())?;
             if ends {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(send_trailers(out, trailers));
             }
         }
     }
@@ -287,10 +294,18 @@ impl Source for ClientStream {
                 None if self.left.is_some_and(|left| left > 0) => {
                     return Poll::Ready(Err(Failure::ClientBroke));
                 }
-                None => self.ended = true,
+                None => {
+                    let trailers = ready!(self.body.poll_trailers(cx));
+                    self.trailers = trailers.map_err(|_| Failure::ClientBroke)?;
+                    self.ended = true;
+                }
             }
         }
         Poll::Ready(Ok(Fill::End))
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
