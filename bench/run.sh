@@ -1,161 +1,215 @@
 #!/usr/bin/env bash
-# CPU per request against nginx with the same job, in interleaved rounds of one run.
+# Measures the gateway beside nginx, nginx + Lua and haproxy, in interleaved rounds of one run.
 #
-#   make bench                    builds the release binary and measures it
-#   KEYTOLL_BIN=… bench/run.sh    measures another binary
-#   ROUNDS=5 SECONDS_EACH=8 KEYS=1000 CONNECTIONS=64 WORKERS=1 bench/run.sh
+#   make bench                        builds the release binary and measures everything
+#   bench/run.sh [--write] [GROUP...] some of: proxy refusals verify workers latency memory keys;
+#                                     --write puts the results into docs/benchmarks.md
+#   KEYTOLL_BIN=… bench/run.sh        measures another binary
+#   ROUNDS=8 SECONDS_EACH=3 KEYS=10000 CONNECTIONS=64 RATE=5000 KEY_SIZES="1000 1000000" bench/run.sh
 #
-# CPU per request is user and system time of a contestant's processes over a round, divided by the answers 200. It
-# does not depend on the load side; it does depend on the machine's speed in that minute, so only the ratio within
-# a round counts, and the median of the ratios is printed. Needs nginx, wrk and curl.
+# CPU per request is user and system time of a contestant's processes, all threads, over a round, divided by the
+# requests answered as they should be. It does not depend on the load side; it does depend on the machine's speed in
+# that minute, so ratios are formed within a round, and their median and extremes are printed. The proxies run on
+# CPU 0, client and upstream on CPU 1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source bench/lib.sh
 
-rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-8} keys=${KEYS:-1000} connections=${CONNECTIONS:-64}
-workers=${WORKERS:-1}
-PATH=$PATH:/usr/sbin
-for tool in nginx wrk curl; do
-    command -v "$tool" >/dev/null || { echo "bench: $tool is needed: apt-get install nginx-light wrk curl" >&2; exit 1; }
+write=no groups=()
+for word in "$@"; do
+    if [ "$word" = --write ]; then write=yes; else groups+=("$word"); fi
 done
-if [ -z "${KEYTOLL_BIN:-}" ]; then
-    KEYTOLL_BIN=$(cargo build --release --locked -p keytoll --message-format=json-render-diagnostics |
-        grep '"kind":\["bin"\]' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-fi
-here=$PWD/bench
-dir=$(mktemp -d "${TMPDIR:-/tmp}/keytoll-bench.XXXXXX")
-pids=()
-clean_up() {
-    trap - EXIT
-    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    wait
-    rm -rf "$dir"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
+[ ${#groups[@]} -gt 0 ] || groups=(proxy refusals verify workers latency memory keys)
+rate=${RATE:-5000} key_sizes=${KEY_SIZES:-1000 10000 1000000}
+rows=$dir/rows
+: >"$rows"
+row() { printf '| %s | %s | %s | %s |\n' "$@" | tee -a "$rows" >&2; } # row WHAT FIGURE MUST STRETCH
+figure() { row "$1" "$2" "" ""; }
 
-port() {
-    local port
-    while :; do
-        port=$((12000 + RANDOM % 8000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+budget() { # prints about how many seconds the groups take
+    local group total=30
+    for group in "${groups[@]}"; do
+        case $group in
+        proxy) total=$((total + rounds * seconds * 7)) ;;
+        verify | latency) total=$((total + rounds * seconds * 3)) ;;
+        refusals | workers) total=$((total + rounds * seconds * 2 + 5)) ;;
+        memory) total=$((total + 15)) ;;
+        keys) total=$((total + rounds * seconds * $(wc -w <<<"$key_sizes") + 120)) ;;
+        *) fail "no such group: $group" ;;
+        esac
     done
+    echo "$total"
 }
-wait_for() { # wait_for URL: until it answers anything, at most 30 s
-    local tries=300
-    until curl -s -o /dev/null "$1"; do
+run_proxy() {
+    start_nginx nginx policy
+    start_nginx nginx-plain plain
+    start_nginx nginx-lua lua ndk_http_module.so ngx_http_lua_module.so
+    start_haproxy
+    local name
+    for name in nginx nginx-lua haproxy policy; do check "$name"; done
+    rounds_of proxy policy nginx haproxy nginx-lua plain nginx-plain direct
+    row "full policy against nginx with map, \`limit_req\`, log" "$(ratio proxy policy nginx)" "≤ 1.00" "≤ 0.85"
+    row "full policy against haproxy with sha2, map, stick table, log" "$(ratio proxy policy haproxy)" "≤ 0.75" "≤ 0.65"
+    row "full policy against nginx + Lua with the same policy" "$(ratio proxy policy nginx-lua)" "≤ 0.55" "≤ 0.48"
+    row "plain product against plain nginx" "$(ratio proxy plain nginx-plain)" "≤ 1.00" "≤ 0.90"
+    row "full policy against plain product" "$(ratio proxy policy plain)" "≤ 1.15" "≤ 1.08"
+    for name in policy plain nginx nginx-plain haproxy nginx-lua; do
+        figure "$name: CPU µs a request; requests/s" "$(values proxy "$name"); $(values proxy "$name" 5 %.0f)"
+    done
+    figure "direct: requests/s" "$(values proxy direct 5 %.0f)"
+    for name in nginx-lua haproxy nginx-plain nginx; do end "$name"; done
+}
+run_refusals() {
+    rounds_of refusals policy policy:wrong
+    row "refusals (unknown key) a second against granted calls a second" "$(ratio refusals policy-wrong policy 5)" "≥ 2" "≥ 3"
+    figure "CPU of a granted call against that of a refusal" "$(ratio refusals policy policy-wrong)"
+}
+run_verify() {
+    local round
+    start_nginx nginx-return return
+    token=$(keytoll policy token create --name bench --role verifier --json | member token)
+    local auth=${url_of[policy-gateway]}/v1/auth/bench/parcels/1 post=${url_of[policy-gateway]}/v1/keys/verify
+    wait_for_token "$auth"
+    for round in $(seq "$rounds"); do
+        measure verify "$round" nginx-return
+        URL=$post measure verify "$round" policy verify
+        URL=$auth measure verify "$round" policy auth
+    done
+    row "\`POST /v1/keys/verify\` (JSON) against nginx \`return 200\`" "$(ratio verify policy-verify nginx-return)" "≤ 1.35" "≤ 1.15"
+    row "\`GET /v1/auth/{product}\` against nginx \`return 200\`" "$(ratio verify policy-auth nginx-return)" "≤ 1.10" "≤ 1.00"
+    end nginx-return
+}
+wait_for_token() { # until the gateway knows the new token
+    local tries=100 status
+    while :; do
+        status=$(curl -s -o /dev/null -w '%{http_code}' -H "X-Keytoll-Auth: $token" \
+            -H "X-Api-Key: $(head -n 1 "$dir/keys")" "$1")
+        [ "$status" != 200 ] || return 0
         tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || { echo "bench: $1 does not answer" >&2; tail "$dir"/*.log >&2; exit 1; }
+        [ "$tries" -gt 0 ] || fail "$1 answers $status"
         sleep 0.1
     done
 }
-start_nginx() { # start_nginx NAME WORKERS BODY: sets `started`
-    local config
-    config=$(<"$here/nginx.conf")
-    config=${config//@BODY@/$3}
-    config=${config//@NAME@/$1}
-    config=${config//@WORKERS@/$2}
-    config=${config//@DIR@/$dir}
-    printf '%s\n' "$config" >"$dir/$1.conf"
-    nginx -p "$dir" -c "$dir/$1.conf" >"$dir/$1.log" 2>&1 &
-    started=$!
-    pids+=("$started")
-}
-
-# Keys of the form that Keytoll makes, the same for both.
-for _ in $(seq "$keys"); do
-    printf 'sk_live_%s\n' "$(head -c 64 /dev/urandom | base64 -w0 | tr -dc 'A-Za-z0-9' | head -c 43)"
-done >"$dir/keys"
-sed 's/.*/"&" "&";/' "$dir/keys" >"$dir/keys.map"
-
-upstream=$(port)
-start_nginx upstream 1 "access_log off; server { listen 127.0.0.1:$upstream backlog=4096;
-  location / { default_type application/json; return 200 '{\"id\":\"1\",\"state\":\"delivered\"}'; } }"
-wait_for "http://127.0.0.1:$upstream/"
-
-peer=$(port)
-start_nginx peer "$workers" "map_hash_max_size 65536; map_hash_bucket_size 128;
-  map \$http_x_api_key \$partner { default ''; include $dir/keys.map; }
-  limit_req_zone \$partner zone=keys:20m rate=50000r/s;
-  limit_req_status 429;
-  log_format calls '\$msec \$partner \$request_method \$uri \$status \$body_bytes_sent \$request_time';
-  access_log $dir/peer.access calls buffer=64k flush=1s;
-  upstream api { server 127.0.0.1:$upstream; keepalive 256; keepalive_requests 1000000000; }
-  server { listen 127.0.0.1:$peer backlog=4096;
-    location / {
-      if (\$partner = '') { return 401; }
-      limit_req zone=keys burst=5000 nodelay;
-      proxy_pass http://api; proxy_http_version 1.1; proxy_set_header Connection '';
-      proxy_set_header X-Api-Key ''; proxy_set_header X-Consumer-Id \$partner;
-    } }"
-peer_pid=$started
-
-gateway=$(port) portal=$(port)
-cat >"$dir/keytoll.toml" <<TOML
-data_dir = "$dir/data"
-[gateway]
-listen = "127.0.0.1:$gateway"
-workers = $workers
-[portal]
-listen = "127.0.0.1:$portal"
-TOML
-printf '%s' '{"openapi":"3.1.0","info":{"title":"Bench","version":"1"},
-  "paths":{"/parcels/{id}":{"get":{"responses":{"200":{"description":"Found"}}}}}}' >"$dir/bench.json"
-cat >"$dir/catalog.yaml" <<YAML
-currency: USD
-products:
-  - {id: bench, spec: ./bench.json, upstream: "http://127.0.0.1:$upstream", key_from: [header]}
-plans:
-  - {id: bench, products: [bench], price_monthly: "1", limits: {second: 1000000, minute: 60000000},
-     quota: {calls: 1000000000000, hard: true}}
-YAML
-keytoll() { (cd "$dir" && "$KEYTOLL_BIN" "$@" --config keytoll.toml); }
-id() { sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' | head -n 1; }
-keytoll apply catalog.yaml >/dev/null
-partner=$(keytoll partner create --name Bench --email bench@example.test --json | id)
-subscription=$(keytoll subscribe --partner "$partner" --plan bench --json | id)
-keytoll keys import --subscription "$subscription" "$dir/keys" >/dev/null
-(cd "$dir" && exec "$KEYTOLL_BIN" serve --config keytoll.toml) >"$dir/keytoll.log" 2>&1 &
-ours_pid=$!
-pids+=("$ours_pid")
-wait_for "http://127.0.0.1:$gateway/healthz"
-
-for url in "http://127.0.0.1:$peer/parcels/1" "http://127.0.0.1:$gateway/bench/parcels/1"; do
-    good=$(curl -s -o /dev/null -w '%{http_code}' -H "X-Api-Key: $(head -n 1 "$dir/keys")" "$url")
-    bad=$(curl -s -o /dev/null -w '%{http_code}' -H 'X-Api-Key: wrong' "$url")
-    [ "$good $bad" = "200 401" ] || { echo "bench: $url answers $good and $bad, not 200 and 401" >&2; exit 1; }
-done
-
-ticks() { # ticks PID: user and system time of a process and its children
-    local pid sum=0 own
-    for pid in "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
-        own=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }')
-        sum=$((sum + own))
+run_workers() {
+    local proxy_cpu=() load_cpu=() count
+    for count in 1 2; do
+        make_keytoll "workers$count" "$count" "$dir/keys"
+        serve_keytoll "workers$count"
     done
-    echo "$sum"
+    rounds_of workers workers1 workers2
+    row "CPU a request with 2 workers against 1, nobody pinned" "$(ratio workers workers2 workers1)" "≤ 1.15" "≤ 1.05"
+    figure "requests/s with 2 workers against 1" "$(ratio workers workers2 workers1 5)"
+    figure "connections accepted by worker" "$(curl -s "${url_of[workers2-metrics]}" |
+        sed -n 's/^keytoll_gateway_accepted_total{worker="\([0-9]*\)"} \(.*\)/\1: \2/p' | paste -sd ' ')"
+    end workers1
+    end workers2
 }
-hz=$(getconf CLK_TCK)
-measure() { # measure PID URL: sets `cpu` (microseconds a request) and `rate`
-    local before after out requests errors
-    before=$(ticks "$1")
-    out=$(KEYS_FILE="$dir/keys" wrk -t 1 -c "$connections" -d "${seconds}s" -s "$here/keys.lua" "$2")
-    after=$(ticks "$1")
-    requests=$(awk '/requests in/ { print $1 }' <<<"$out")
-    errors=$(awk '/Non-2xx/ { print $NF }' <<<"$out")
-    requests=$((requests - ${errors:-0}))
-    cpu=$(awk -v t=$((after - before)) -v hz="$hz" -v n="$requests" 'BEGIN { printf "%.2f", t / hz * 1e6 / n }')
-    rate=$((requests / seconds))
+run_latency() {
+    local round name out count=$((rounds > 3 ? rounds : 3))
+    start_nginx nginx policy
+    local names=(policy nginx direct)
+    for round in $(seq "$rounds"); do
+        for name in "${names[@]}"; do
+            out=$("${load_cpu[@]}" "$tool" open-loop --to "$(cut -d/ -f3 <<<"${url_of[$name]}")" \
+                --path "/$(cut -d/ -f4- <<<"${url_of[$name]}")" --keys "$dir/keys" --rate "$rate" \
+                --seconds "$seconds" --connections "$connections")
+            awk -v r="$round" -v n="$name" '{ for (i = 1; i < NF; i += 2) x[$i] = $(i + 1)
+                if (x["bad"] > 0) exit 1
+                printf "latency\t%s\t%s\t%s\t%s\t%s\t%s\n", r, n, x["p50"], x["p99"], x["p90"], x["max"] }' <<<"$out" |
+                tee -a "$samples" >&2 || fail "$name: $out"
+        done
+        names=("${names[@]:1}" "${names[0]}")
+    done
+    row "p99 at $rate requests/s, open loop, against nginx" "$(ratio latency policy nginx 5)" "≤ 1.0" "≤ 0.95"
+    row "p50 added over direct, µs" "$(difference latency policy direct 4)" "≤ 65" "≤ 55"
+    for name in policy nginx direct; do
+        figure "$name: p50, p99 at $rate requests/s, µs" "$(values latency "$name" 4 %.0f), $(values latency "$name" 5 %.0f)"
+    done
+    end nginx
+}
+run_memory() {
+    local client
+    make_keytoll memory 1 "$dir/keys"
+    serve_keytoll memory --role gateway
+    (seconds=6 && measure memory 0 memory) &
+    client=$!
+    sleep 5
+    row "RssAnon of \`serve --role gateway\`, $keys keys, $connections connections, MiB" \
+        "$(memory memory RssAnon | awk '{ printf "%.1f", $1 / 1024 }')" "≤ 32" "≤ 20"
+    wait "$client"
+    end memory
+}
+run_keys() {
+    local size sizes name first="" contestants=() list
+    read -ra sizes <<<"$key_sizes"
+    declare -A anonymous
+    for size in "${sizes[@]}"; do
+        name=keys$size list=$dir/list$size
+        "$tool" keys "$size" >"$list"
+        SECONDS=0
+        make_keytoll "$name" 1 "$list"
+        say "$size keys imported in $SECONDS s"
+        awk -v step=$((size > 10000 ? size / 10000 : 1)) 'NR % step == 0' "$list" >"$list.active"
+        rm "$list"
+        serve_keytoll "$name"
+        sleep 2
+        anonymous[$size]=$(memory "$name" RssAnon)
+        [ "$size" != 1000000 ] || row "start with 1 M keys until \`/healthz\` answers, s" \
+            "$(awk -v ms="$start_ms" 'BEGIN { printf "%.1f", ms / 1000 }')" "≤ 5" "≤ 2"
+        contestants+=("$name")
+    done
+    local round
+    for round in $(seq "$rounds"); do
+        for name in "${contestants[@]}"; do KEYS_LIST=$dir/list${name#keys}.active measure keys "$round" "$name"; done
+    done
+    first=${sizes[0]}
+    for size in "${sizes[@]:1}"; do
+        row "CPU a request with $size keys against $first" "$(ratio keys "keys$size" "keys$first")" "≤ 1.10" "≤ 1.05"
+        row "RssAnon per idle key, $size keys less $first, bytes" "$(awk -v a="${anonymous[$size]}" -v b="${anonymous[$first]}" \
+            -v n=$((size - first)) 'BEGIN { printf "%.0f", (a - b) * 1024 / n }')" "≤ 200" "≤ 140"
+    done
+    for name in "${contestants[@]}"; do end "$name"; done
 }
 
-printf '%-6s %14s %14s %8s %12s %12s\n' round 'nginx us/req' 'keytoll us/req' ratio 'nginx req/s' 'keytoll req/s'
-ratios=()
-for round in $(seq "$rounds"); do
-    measure "$peer_pid" "http://127.0.0.1:$peer/parcels/1"
-    peer_cpu=$cpu peer_rate=$rate
-    measure "$ours_pid" "http://127.0.0.1:$gateway/bench/parcels/1"
-    ratio=$(awk -v a="$cpu" -v b="$peer_cpu" 'BEGIN { printf "%.3f", a / b }')
-    ratios+=("$ratio")
-    printf '%-6s %14s %14s %8s %12s %12s\n' "$round" "$peer_cpu" "$cpu" "$ratio" "$peer_rate" "$rate"
-done
-echo "median ratio of CPU per request, nginx = 1.00:" \
-    "$(printf '%s\n' "${ratios[@]}" | sort -n | sed -n "$(((rounds + 1) / 2))p")"
-echo "keytoll resident memory: $(awk '/VmRSS/ { print $2, $3 }' "/proc/$ours_pid/status") with $keys keys"
+report() {
+    local version
+    echo "Machine: $(nproc) CPUs, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
+        "Linux $(uname -r); $(nginx -v 2>&1 | sed 's/.*: //')," \
+        "lua module $(dpkg-query -W -f '${Version}' libnginx-mod-http-lua 2>/dev/null)," \
+        "$(haproxy -v | sed -n '1s/^HAProxy version \([^ ]*\).*/haproxy \1/p')," \
+        "$(wrk -v 2>&1 | sed -n '1s/^\(wrk [^ ]*\).*/\1/p'), $(rustc --version | cut -d' ' -f1,2)."
+    echo
+    version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+    echo "Taken on $(date -u +%Y-%m-%d) at $version with \`ROUNDS=$rounds SECONDS_EACH=$seconds KEYS=$keys" \
+        "CONNECTIONS=$connections bench/run.sh ${groups[*]}\`: medians (lowest to highest) of $rounds rounds of $seconds s."
+    echo "Ratios are of CPU per request unless they say otherwise."
+    echo
+    printf '| what | figure | must | stretch |\n|---|---|---|---|\n'
+    cat "$rows"
+}
+put_into_docs() { # replaces what is between the markers
+    local page=docs/benchmarks.md new
+    new=$(mktemp)
+    awk -v report="$here/out/results.md" '
+        /<!-- figures:end -->/ { skip = 0 }
+        !skip { print }
+        /<!-- figures:begin -->/ { skip = 1; while ((getline line < report) > 0) print line }' "$page" >"$new"
+    cat "$new" >"$page"
+    rm "$new"
+}
+
+say "about $(budget) s for: ${groups[*]}"
+prepare
+make_keys
+start_upstream
+make_keytoll policy 1 "$dir/keys"
+make_keytoll plain 1 /dev/null
+url_of[plain]=${url_of[plain-open]}
+serve_keytoll policy
+serve_keytoll plain
+for group in "${groups[@]}"; do "run_$group"; done
+mkdir -p bench/out
+report >bench/out/results.md
+cp "$samples" bench/out/samples.tsv
+cat bench/out/results.md
+[ "$write" = no ] || put_into_docs

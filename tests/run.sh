@@ -2,19 +2,21 @@
 # Runs the layers of the test suite and adds up their numbers.
 #
 #   tests/run.sh                   everything, in the order below
-#   tests/run.sh LAYER...          some of: lint unit cases blackbox
+#   tests/run.sh LAYER...          some of: lint unit instructions cases blackbox
 #
-# lint      rustfmt and clippy, warnings are errors
-# unit      tests inside the crates, those of the store on both engines, and documentation examples
-# cases     case files as data: one line `FILE: N passed, N failed, N not offered` each
-# blackbox  the built binary over real sockets, with PostgreSQL, Redis and a browser
+# lint          rustfmt and clippy, warnings are errors
+# unit          tests inside the crates, those of the store on both engines, and documentation examples
+# instructions  what a decision and a call may cost, counted by callgrind (bench/instructions.sh)
+# cases         case files as data: one line `FILE: N passed, N failed, N not offered` each
+# blackbox      the built binary over real sockets, with PostgreSQL, Redis and a browser
 #
 # All cargo calls select the whole workspace, so that features are resolved once and nothing is built
-# twice. The last line is `N passed, N failed` over all layers; the exit status is 0 if none failed.
+# twice (`instructions` builds our own crates once more, optimised). The last line is `N passed, N failed`
+# over all layers; the exit status is 0 if none failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ $# -gt 0 ]; then layers=("$@"); else layers=(lint unit cases blackbox); fi
+if [ $# -gt 0 ]; then layers=("$@"); else layers=(lint unit instructions cases blackbox); fi
 
 needs_services() { [[ " ${layers[*]} " =~ \ (unit|blackbox)\  ]]; }
 if needs_services && [ -z "${KEYTOLL_TEST_POSTGRES:-}" ]; then
@@ -30,7 +32,7 @@ total_passed=0
 total_failed=0
 
 record() { # record LAYER PASSED FAILED [REMARK]
-    summary+=("$(printf '%-9s %s passed, %s failed%s' "$1" "$2" "$3" "${4:+ ($4)}")")
+    summary+=("$(printf '%-12s %s passed, %s failed%s' "$1" "$2" "$3" "${4:+ ($4)}")")
     total_passed=$((total_passed + $2))
     total_failed=$((total_failed + $3))
 }
@@ -87,6 +89,15 @@ run_unit() {
     libtest_counts
     record unit "$passed" "$failed"
 }
+run_instructions() {
+    : >"$log"
+    local passed failed
+    run bench/instructions.sh
+    passed=$(sum '^instructions: ([0-9]+) passed, [0-9]+ failed$')
+    failed=$(sum '^instructions: [0-9]+ passed, ([0-9]+) failed$')
+    if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+    record instructions "$passed" "$failed"
+}
 run_cases() {
     : >"$log"
     local broken=0 passed failed skipped flags
@@ -119,7 +130,7 @@ run_blackbox() {
 
 for layer in "${layers[@]}"; do
     case $layer in
-    lint | unit | cases | blackbox) "run_$layer" ;;
+    lint | unit | instructions | cases | blackbox) "run_$layer" ;;
     *) echo "no such layer: $layer" >&2; exit 2 ;;
     esac
 done

@@ -23,6 +23,7 @@ need libc6-dev ldd
 need curl curl
 need redis-server redis-server
 need nginx-light nginx
+need valgrind valgrind
 need python3-pip pip3
 need chromium chromium
 need chromium-driver chromedriver
