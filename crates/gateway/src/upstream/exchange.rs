@@ -249,7 +249,7 @@ impl Exchange {
                 if self.upload == Upload::Done
                     && let Stream::Http2(stream) = &mut self.connection.stream
                 {
-                    stream.end(source.trailers())?;
+                    stream.end(source.trailers().as_ref())?;
                 }
                 return if self.waits_for_client { Poll::Pending } else { Poll::Ready(Ok(())) };
             }

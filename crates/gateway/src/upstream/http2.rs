@@ -251,11 +251,11 @@ impl CallStream {
     }
 
     /// Ends the request, once.
-    pub(super) fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Failure> {
+    pub(super) fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Failure> {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        let ended = match trailers.as_ref().map(passing_trailers) {
+        let ended = match trailers.map(passing_trailers) {
             Some(trailers) if !trailers.is_empty() => self.out.send_trailers(trailers),
             _ => self.out.send_data(Bytes::new(), true),
         };
