@@ -11,6 +11,8 @@ const CONCURRENCY_RETRY_SECS: u64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     RequestInvalid,
+    /// The product enforces its document, and the request is against it.
+    ValidationFailed,
     NoSuchProduct,
     NoSuchOperation,
     MethodNotAllowed,
@@ -45,7 +47,7 @@ impl Refusal {
     /// HTTP status of the refusal.
     pub fn status(self) -> u16 {
         match self {
-            Self::RequestInvalid => 400,
+            Self::RequestInvalid | Self::ValidationFailed => 400,
             Self::KeyMissing
             | Self::KeyInvalid
             | Self::KeyExpired
@@ -75,6 +77,7 @@ impl Refusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::RequestInvalid => "request_invalid",
+            Self::ValidationFailed => "validation_failed",
             Self::NoSuchProduct => "no_such_product",
             Self::NoSuchOperation => "no_such_operation",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -120,6 +123,7 @@ impl Refusal {
     fn standard_error(self) -> &'static str {
         match self {
             Self::RequestInvalid => "Invalid request",
+            Self::ValidationFailed => "Request validation failed",
             Self::NoSuchProduct => "API product not found",
             Self::NoSuchOperation => "No such operation",
             Self::MethodNotAllowed => "Method not allowed",
@@ -155,6 +159,9 @@ impl Refusal {
         match self {
             Self::RequestInvalid => {
                 "The request is malformed or ambiguous; send it again in one plain form."
+            }
+            Self::ValidationFailed => {
+                "The request is not as the API's documentation says; see violations."
             }
             Self::NoSuchProduct => "No API of this name is served here; see the catalogue.",
             Self::NoSuchOperation => "The API has no such path; see its documentation.",

@@ -60,6 +60,14 @@ impl Answer {
         Self::own(200, id, "application/json", value.to_string().into())
     }
 
+    /// Adds a member to a JSON object of our own.
+    pub(crate) fn add_member(&mut self, name: &str, value: &serde_json::Value) {
+        let AnswerBody::Own(body) = &mut self.body else { return };
+        if body.pop_if(|last| *last == b'}').is_some() {
+            body.extend_from_slice(format!(",\"{name}\":{value}}}").as_bytes());
+        }
+    }
+
     /// Appends a field; the caller knows that the value holds no line end.
     pub(crate) fn field(&mut self, name: &str, value: &[u8]) {
         debug_assert!(!value.contains(&b'\n') && !value.contains(&b'\r'));

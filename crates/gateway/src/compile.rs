@@ -19,7 +19,7 @@ use keytoll_domain::subscription::{Overrides, Subscription};
 use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{Token, TokenRole};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::credential::KeyFrom;
 use crate::identity::HeldScopes;
@@ -34,6 +34,7 @@ use crate::signing::{Signer, SigningSecret};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::registry::Registry;
+use crate::validation::{Slots, Wanted};
 
 /// What requests read.
 #[derive(Default)]
@@ -61,6 +62,7 @@ pub(crate) struct Compiler {
     upstreams: Registry,
     last_scopes: Option<(Arc<[String]>, Arc<HeldScopes>)>,
     signing_secret: Option<SigningSecret>,
+    checks: Slots,
     routes_stale: bool,
 }
 
@@ -115,8 +117,10 @@ impl Tables {
 }
 
 impl Compiler {
-    pub(crate) fn new(tables: Arc<Tables>) -> Self {
-        Self {
+    /// The receiver gets what [`crate::validation::follow`] is to fetch.
+    pub(crate) fn new(tables: Arc<Tables>) -> (Self, mpsc::UnboundedReceiver<Wanted>) {
+        let (checks, wanted) = Slots::new();
+        let compiler = Self {
             tables,
             products: BTreeMap::new(),
             plans: BTreeMap::new(),
@@ -127,8 +131,10 @@ impl Compiler {
             upstreams: Registry::new(),
             last_scopes: None,
             signing_secret: None,
+            checks,
             routes_stale: false,
-        }
+        };
+        (compiler, wanted)
     }
 
     /// The secret of requests to upstreams; from the next compiled route on.
@@ -189,6 +195,7 @@ impl Compiler {
             self.add_routes(product, &mut routes);
         }
         self.products = products;
+        self.checks.settled();
         self.upstreams.end_round();
         self.tables.routes.store(Arc::new(routes));
         self.tables.routes_version.fetch_add(1, Ordering::Release);
@@ -197,6 +204,7 @@ impl Compiler {
 
     fn product(&mut self, product: Product) {
         self.product_index(&product.id);
+        self.checks.changed(&product);
         self.products.insert(product.id.clone(), product);
         self.routes_stale = true;
     }
@@ -338,7 +346,11 @@ impl Compiler {
         let operations = version.map_or(&product.operations, |version| &version.operations);
         let pairs = operations.iter().map(|op| (op.method.as_str(), op.path.as_str()));
         let matcher = OperationMatcher::new(pairs);
-        let operations = operations.iter().map(|op| self.operation(product, version, op)).collect();
+        let name = version.map(|version| version.version.as_str());
+        let checks = self.checks.checks(product, name, operations).map(Box::new);
+        let operations = operations.iter().enumerate();
+        let operations =
+            operations.map(|(index, op)| self.operation(product, version, (index, op))).collect();
         let (live, test) = match version {
             None => (product.live_targets(), product.test_targets()),
             Some(version) => {
@@ -358,6 +370,7 @@ impl Compiler {
             signer: self.signer(product),
             limits: self.product_limits(product),
             policies: Policies::of(product).map(Box::new),
+            checks,
             matcher,
             operations,
             no_operation: OperationKey::of(&product.id, "", ""),
@@ -388,7 +401,7 @@ impl Compiler {
         &mut self,
         product: &Product,
         version: Option<&ProductVersion>,
-        op: &Operation,
+        (index, op): (usize, &Operation),
     ) -> OperationRoute {
         let allowing =
             self.plans.values().filter(|(plan, _)| plan.allows(&product.id, &op.method, &op.path));
@@ -403,6 +416,7 @@ impl Compiler {
             key: OperationKey::of(&product.id, &op.method, path),
             name: format!("{} {path}", op.method).into(),
             operation_id: op.operation_id.as_deref().map(Into::into),
+            index,
             deprecation: op.deprecation.as_ref().map(deprecation_lines),
             units: units(op.units),
             max_units: op.max_units.map(|most| units(most.max(op.units))),

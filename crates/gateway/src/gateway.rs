@@ -28,7 +28,7 @@ use crate::server::http2;
 use crate::tls::{self, ServerTls, TlsError};
 use crate::upstream::health;
 use crate::verify::{self, Question, Verdict};
-use crate::{feed, listener, rebuild};
+use crate::{feed, listener, rebuild, validation};
 
 /// Every so many ticks each core hands its refusal counts on and closes old upstream connections.
 const HOUSEKEEPING_TICKS: u32 = 20;
@@ -141,7 +141,7 @@ fn bind_here(
     let tables = Arc::new(Tables::default());
     let (upgrade, handle) = (source.clone(), runtime.handle().clone());
     tables.start_slow_check(upgrade, clock.clone(), handle).map_err(StartError::Threads)?;
-    let mut compiler = Compiler::new(tables.clone());
+    let (mut compiler, checks_wanted) = Compiler::new(tables.clone());
     compiler.sign_with(options.signing_secret.clone());
     let now = clock();
     let periods = snapshot.periods.clone();
@@ -184,6 +184,7 @@ fn bind_here(
     let address = listeners[0].local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(0);
     let (open, opening) = watch::channel(false);
+    runtime.spawn(validation::follow(checks_wanted, source.clone()));
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
     runtime.spawn(health::run(shared.tables.clone()));
     runtime.spawn(watch_feed(shared.clone(), following));

@@ -48,6 +48,7 @@ mod stream;
 mod tls;
 mod upstream;
 mod usage;
+mod validation;
 mod verify;
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ struct Counters {
     /// By the product's index.
     products: Vec<Option<OfProduct>>,
     own: HashMap<(u16, &'static str), u64>,
+    /// By product and operation.
+    violations: BTreeMap<(String, String), u64>,
     accepted: u64,
     retried: u64,
     never_sent: u64,
@@ -89,6 +91,7 @@ struct Latency {
 struct Sums {
     requests: BTreeMap<Labels, u64>,
     latency: BTreeMap<String, Latency>,
+    violations: BTreeMap<(String, String), u64>,
     accepted: Vec<u64>,
     retried: u64,
     never_sent: u64,
@@ -135,6 +138,12 @@ impl CoreMetrics {
         });
         of.latency.observe(micros);
         of.count(outcome, operation);
+    }
+
+    /// A request was against the document.
+    pub(crate) fn violation(&self, product: &ProductId, operation: &str) {
+        let labels = (product.to_string(), operation.to_owned());
+        *self.lock().violations.entry(labels).or_insert(0) += 1;
     }
 
     pub(crate) fn accepted(&self) {
@@ -228,6 +237,9 @@ impl Sums {
             let labels = Labels { product, operation, status: *status, code };
             *self.requests.entry(labels).or_insert(0) += count;
         }
+        for (labels, count) in &core.violations {
+            *self.violations.entry(labels.clone()).or_insert(0) += count;
+        }
         self.accepted.push(core.accepted);
         self.retried += core.retried;
         self.never_sent += core.never_sent;
@@ -265,6 +277,13 @@ impl Collector for Sums {
             let count = latency.counts.iter().sum();
             let mut encoder = family.encode_family(&labels)?;
             encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        let help = "Requests that are against the document of their product";
+        let kind = MetricType::Counter;
+        let mut family = out.encode_descriptor("validation_failures", help, None, kind)?;
+        for ((product, operation), count) in &self.violations {
+            let labels = [("product", product.as_str()), ("operation", operation.as_str())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
         let help = "Client connections accepted, by worker";
         let mut family = out.encode_descriptor("accepted", help, None, MetricType::Counter)?;

@@ -175,10 +175,10 @@ impl Rules {
 pub(crate) fn deprecation_lines(deprecation: &catalog::Deprecation) -> Box<[u8]> {
     let mut lines = format!("deprecation: @{}\r\n", deprecation.at.secs());
     if let Some(sunset) = deprecation.sunset {
-        lines += &format!("sunset: {}\r\n", sunset.http_date());
+        lines.extend(["sunset: ", &sunset.http_date(), "\r\n"]);
     }
     if let Some(link) = deprecation.link.as_ref().filter(|link| is_line(link)) {
-        lines += &format!("link: <{link}>; rel=\"deprecation\"\r\n");
+        lines.extend(["link: <", link, ">; rel=\"deprecation\"\r\n"]);
     }
     lines.into_bytes().into()
 }

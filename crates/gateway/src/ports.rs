@@ -41,12 +41,13 @@ pub trait KeySource: KeyUpgrade {
     fn changes(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Change>, PortError>>;
     /// The node has applied everything up to `sequence`; also its heartbeat.
     fn applied<'a>(&'a self, node: &'a str, sequence: u64) -> BoxFuture<'a, Result<(), PortError>>;
-    /// The checks of requests against the product's document, for `(method, path template)` pairs in their order;
+    /// The checks of requests against the document of a product's version, `None` = its default one, for `(method, path template)` pairs in their order;
     /// `None` if there is no document. Asked for products only whose `validation` is on. Reading a document may take
     /// a core for seconds, so it must happen elsewhere than on a gateway's thread.
     fn validators<'a>(
         &'a self,
         _product: &'a ProductId,
+        _version: Option<&'a str>,
         _operations: Vec<(String, String)>,
     ) -> BoxFuture<'a, Result<Option<Arc<Validators>>, PortError>> {
         Box::pin(async { Ok(None) })

@@ -27,7 +27,7 @@ use crate::options::Bounds;
 use crate::outgoing::Outgoing;
 use crate::own;
 use crate::request::{BodyFraming, Request};
-use crate::route::{Found, Place};
+use crate::route::{Found, OperationRoute, Place};
 use crate::server::http1::COPY_MAX_BYTES;
 use crate::server::source::Source;
 use crate::server::tunnel::Tunnel;
@@ -36,6 +36,7 @@ use crate::upstream::exchange::Exchange;
 use crate::upstream::forward::forward;
 use crate::upstream::head::Framing;
 use crate::upstream::relay::Relay;
+use crate::validation::{Checked, Checks, Gathered, Replay, VIOLATES};
 
 /// Answers one request; `None` = its client has gone.
 pub(crate) async fn serve(
@@ -103,6 +104,8 @@ struct Told<'r> {
     address: Option<IpAddr>,
     /// Lines of the operation's own deprecation.
     ends: Option<&'r [u8]>,
+    /// The code in the log of a call that went well.
+    note: &'static str,
 }
 
 impl<'r> Inbound<'r> {
@@ -161,7 +164,7 @@ impl<'r> Inbound<'r> {
             product.find(self.request.method(), self.rest)
         };
         let address = shared.client_address(self.client, &self.request.fields);
-        let told = Told { address: Some(address), ..self.told(place, Some(key.id)) };
+        let mut told = Told { address: Some(address), ..self.told(place, Some(key.id)) };
         let asked = Asked {
             now: self.start.at,
             product: Some(product),
@@ -169,6 +172,27 @@ impl<'r> Inbound<'r> {
             address: Some(address),
             proxied: true,
             units: None,
+        };
+        let mut gathered = None;
+        if let (Some(checks), Found::Operation(operation)) = (&product.checks, place) {
+            let closed = product.maintenance().is_some();
+            let open = if closed { Err(Refusal::Maintenance) } else { Ok(()) };
+            if let Err(refusal) = admit::judge(&key, &asked).and(open) {
+                return Some(self.refuse(Some(&key), refusal, told, None));
+            }
+            let compared = self.compare(checks, operation, &mut told, Some(&key), source).await;
+            gathered = match compared {
+                Ok(gathered) => gathered,
+                Err(answer) => return answer,
+            };
+        }
+        let mut replay;
+        let source: &mut dyn Source = match gathered {
+            None => source,
+            Some(gathered) => {
+                replay = Replay { source, gathered };
+                &mut replay
+            }
         };
         let granted = self.may_proceed(&key, &asked).and_then(|()| admit::grant(&key, &asked));
         let grant = match granted {
@@ -189,6 +213,41 @@ impl<'r> Inbound<'r> {
             Ok(()) => Some(self.deliver(call, told)),
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail_call(call, failure, told)),
+        }
+    }
+
+    /// Compares the request with its operation. Gives what was read of its body, or the answer if it goes no further.
+    async fn compare(
+        &self,
+        checks: &Checks,
+        operation: &OperationRoute,
+        told: &mut Told<'_>,
+        key: Option<&KeyRecord>,
+        source: &mut dyn Source,
+    ) -> Result<Option<Gathered>, Option<Answer>> {
+        if self.is_too_large() {
+            return Err(Some(self.refuse(key, Refusal::BodyTooLarge, *told, None)));
+        }
+        let call = (operation.index, self.rest);
+        let refuse = |refusal| Err(Some(self.refuse(key, refusal, *told, None)));
+        match checks.check(call, self.request, source, self.bounds()).await {
+            Ok((Checked::Right, gathered)) => Ok(gathered),
+            Ok((Checked::TooLarge, _)) | Err(Failure::BodyTooLarge) => {
+                refuse(Refusal::BodyTooLarge)
+            }
+            Ok((Checked::Wrong(violations), gathered)) => {
+                self.core.metrics.violation(&self.product.id, told.name);
+                if !checks.enforce {
+                    told.note = VIOLATES;
+                    return Ok(gathered);
+                }
+                let mut answer = self.refuse(key, Refusal::ValidationFailed, *told, None);
+                answer.add_member("violations", &serde_json::json!(violations));
+                Err(Some(answer))
+            }
+            Err(Failure::ClientGone) => Err(None),
+            Err(Failure::ClientSlow) => refuse(Refusal::RequestTimeout),
+            Err(_) => refuse(Refusal::RequestInvalid),
         }
     }
 
@@ -360,7 +419,7 @@ impl<'r> Inbound<'r> {
             }
             Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, "", None),
         };
-        Told { operation, name, key, address: None, ends }
+        Told { operation, name, key, address: None, ends, note: "" }
     }
 
     fn elapsed_micros(&self) -> u32 {
@@ -389,8 +448,12 @@ impl<'r> Inbound<'r> {
     /// always logged.
     fn sampled_line(&self, status: u16, told: Told<'_>) -> Option<Line> {
         match &self.product.policies {
-            Some(policies) if status < 500 && !policies.logs(self.start.id) => None,
-            _ => self.line(status, "", told),
+            Some(policies)
+                if status < 500 && told.note.is_empty() && !policies.logs(self.start.id) =>
+            {
+                None
+            }
+            _ => self.line(status, told.note, told),
         }
     }
 

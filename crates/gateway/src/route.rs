@@ -17,6 +17,7 @@ use crate::credential::KeyFrom;
 use crate::policies::{Closed, Notice, Policies};
 use crate::signing::Signer;
 use crate::upstream::cluster::Cluster;
+use crate::validation::Checks;
 
 /// All products.
 #[derive(Default)]
@@ -85,6 +86,8 @@ pub(crate) struct ProductRoute {
     pub limits: Option<ProductLimits>,
     /// What is done to requests and answers on their way, if anything.
     pub policies: Option<Box<Policies>>,
+    /// What requests are compared with, if they are.
+    pub checks: Option<Box<Checks>>,
     pub matcher: OperationMatcher,
     pub operations: Vec<OperationRoute>,
     /// Stands in the ledger for calls whose operation is not known.
@@ -118,6 +121,8 @@ pub(crate) struct OperationRoute {
     /// `METHOD /path` as in the document; `METHOD version:/path` for further versions.
     pub name: Box<str>,
     pub operation_id: Option<Box<str>>,
+    /// Its place in the version's list.
+    pub index: usize,
     /// Lines that tell of its end; they go before the product's.
     pub deprecation: Option<Box<[u8]>>,
     pub units: u32,

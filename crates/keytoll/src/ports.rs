@@ -66,11 +66,17 @@ impl KeySource for StorePorts {
     fn validators<'a>(
         &'a self,
         product: &'a ProductId,
+        version: Option<&'a str>,
         operations: Vec<(String, String)>,
     ) -> BoxFuture<'a, Result<Option<Arc<Validators>>, PortError>> {
         let (ctx, product) = (self.ctx.clone(), product.clone());
+        let version = version.map(str::to_owned);
         Box::pin(self.on_control(async move {
-            let found = products::document(&ctx, &product).await.map_err(unavailable)?;
+            let found = match &version {
+                None => products::document(&ctx, &product).await,
+                Some(version) => products::version_document(&ctx, &product, version).await,
+            };
+            let found = found.map_err(unavailable)?;
             let Some(found) = found else { return Ok(None) };
             let compile = move || {
                 let pairs = operations.iter();

@@ -36,7 +36,7 @@ fn imported() -> Key {
 
 fn world() -> World {
     let tables = Arc::new(Tables::default());
-    let mut compiler = Compiler::new(tables.clone());
+    let (mut compiler, _wanted) = Compiler::new(tables.clone());
     compiler.load(Snapshot {
         subscriptions: vec![support::subscription()],
         plans: vec![support::plan()],

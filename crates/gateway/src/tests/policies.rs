@@ -3,3 +3,4 @@
 mod headers;
 mod notices;
 mod routing;
+mod validation;

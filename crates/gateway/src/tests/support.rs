@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use keytoll_apispec::Validators;
 use keytoll_domain::catalog::{Operation, Plan, Product, ProductSettings, WindowLimits};
 use keytoll_domain::feed::{Change, Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId, TokenId};
@@ -50,6 +51,9 @@ impl Hands {
 
 #[derive(Default)]
 pub(super) struct Records {
+    /// The product's OpenAPI document, while there is one.
+    pub document: Mutex<String>,
+    pub validators_given: AtomicU32,
     pub snapshot: Mutex<Snapshot>,
     keys: Vec<Key>,
     changes: Mutex<Vec<Change>>,
@@ -112,6 +116,26 @@ impl KeySource for Records {
             *self.applied.lock().unwrap() = sequence;
             self.applied_more.notify_all();
             Ok(())
+        })
+    }
+
+    fn validators<'a>(
+        &'a self,
+        _product: &'a Slug,
+        version: Option<&'a str>,
+        operations: Vec<(String, String)>,
+    ) -> BoxFuture<'a, Result<Option<Arc<Validators>>, PortError>> {
+        assert_eq!(version, None, "there is no document of another version");
+        Box::pin(async move {
+            let text = self.document.lock().unwrap().clone();
+            if text.is_empty() {
+                return Err(PortError::Unavailable("no document yet".into()));
+            }
+            let document = keytoll_apispec::load(text.as_bytes(), None).unwrap();
+            let pairs = operations.iter().map(|(method, path)| (method.as_str(), path.as_str()));
+            let validators = Validators::compile(&document, pairs);
+            self.validators_given.fetch_add(1, Ordering::SeqCst);
+            Ok(Some(Arc::new(validators)))
         })
     }
 
