@@ -16,7 +16,7 @@ const LISTENER: usize = usize::MAX;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const COUNT_REQUEST: &[u8] = b"GET /-/count ";
 const HEAD_MAX_BYTES: usize = 64 * 1024;
-const FOREVER: Duration = Duration::from_secs(3600);
+const FOREVER: Duration = Duration::from_hours(1);
 
 struct Upstream {
     poll: Poll,
