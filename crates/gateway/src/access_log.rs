@@ -131,6 +131,7 @@ impl CoreLog {
     }
 
     /// Ends a line.
+    #[expect(clippy::needless_pass_by_value, reason = "a line ends once")]
     pub(crate) fn end(&self, line: Line, end: &Ending) {
         let mut block = self.block.borrow_mut();
         if block.capacity() == 0 {

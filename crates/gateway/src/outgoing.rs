@@ -52,7 +52,8 @@ impl Outgoing<'_> {
         let fields_at = out.len();
         let named = request.fields.has(Name::Connection);
         for field in request.fields.iter() {
-            if !self.is_held_back(field) && !(named && self.is_of_connection(field)) {
+            let stays = self.is_held_back(field) || (named && self.is_of_connection(field));
+            if !stays {
                 put(out, &[field.name, b": ", field.value, b"\r\n"]);
             }
         }

@@ -193,7 +193,7 @@ pub(crate) fn line(
     start: &Start,
     (client, address): (&Client, IpAddr),
     request: &Request,
-    (status, code): (u16, &'static str),
+    outcome: (u16, &'static str),
     key: Option<KeyId>,
 ) -> Option<Line> {
     let forwarded = (address != client.address).then(|| address.to_string());
@@ -204,8 +204,8 @@ pub(crate) fn line(
             client: forwarded.as_deref().unwrap_or(&client.text),
             method: request.method(),
             path: request.path(),
-            status,
-            code,
+            status: outcome.0,
+            code: outcome.1,
             key,
         })
     })

@@ -108,7 +108,19 @@ struct Told<'r> {
     note: &'static str,
 }
 
-impl<'r> Inbound<'r> {
+impl<'r> Told<'r> {
+    fn new(found: Found<'r>, key: Option<KeyId>) -> Self {
+        let (operation, name, ends) = match found {
+            Found::Operation(operation) => {
+                (operation.key, &*operation.name, operation.deprecation.as_deref())
+            }
+            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, "", None),
+        };
+        Self { operation, name, key, address: None, ends, note: "" }
+    }
+}
+
+impl Inbound<'_> {
     async fn serve(&self, source: &mut dyn Source) -> Option<Answer> {
         let (core, start, request) = (self.core, self.start, self.request);
         if self.rest == "/.keytoll" || self.rest.starts_with("/.keytoll/") {
@@ -121,7 +133,7 @@ impl<'r> Inbound<'r> {
 
     /// A product without keys: no decision, no limits, no ledger.
     async fn pass(&self, source: &mut dyn Source) -> Option<Answer> {
-        let told = self.told(Found::NoPath, None);
+        let told = Told::new(Found::NoPath, None);
         if self.unknown_version {
             return Some(self.refuse(None, Refusal::NoSuchOperation, told, None));
         }
@@ -149,7 +161,7 @@ impl<'r> Inbound<'r> {
         let shared = &core.shared;
         let query = self.request.query();
         let brand = shared.options.brand.as_str();
-        let unknown = self.told(Found::NoPath, None);
+        let unknown = Told::new(Found::NoPath, None);
         let found = match product.key_from.find(&self.request.fields, query) {
             Ok(found) => found,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
@@ -164,7 +176,7 @@ impl<'r> Inbound<'r> {
             product.find(self.request.method(), self.rest)
         };
         let address = shared.client_address(self.client, &self.request.fields);
-        let mut told = Told { address: Some(address), ..self.told(place, Some(key.id)) };
+        let mut told = Told { address: Some(address), ..Told::new(place, Some(key.id)) };
         let asked = Asked {
             now: self.start.at,
             product: Some(product),
@@ -410,16 +422,6 @@ impl<'r> Inbound<'r> {
 
     fn is_too_large(&self) -> bool {
         matches!(self.framing, BodyFraming::Length(length) if length > self.bounds().body_max_bytes)
-    }
-
-    fn told(&self, found: Found<'r>, key: Option<KeyId>) -> Told<'r> {
-        let (operation, name, ends) = match found {
-            Found::Operation(operation) => {
-                (operation.key, &*operation.name, operation.deprecation.as_deref())
-            }
-            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, "", None),
-        };
-        Told { operation, name, key, address: None, ends, note: "" }
     }
 
     fn elapsed_micros(&self) -> u32 {

@@ -165,9 +165,8 @@ impl Source for Inbound {
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.input.len() < PIPELINED_MAX_BYTES {
             match ready!(self.input.poll_fill(&mut self.stream, cx, false)) {
-                Ok(0) => return Poll::Ready(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Poll::Ready(()),
+                Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
         }
