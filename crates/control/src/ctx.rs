@@ -3,7 +3,7 @@
 //! Time, randomness and the wake-up of gateways are ports: the binary wires the real ones, tests their own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keytoll_domain::key::ACTIVE_KEYS_PER_PARTNER;
 use keytoll_domain::key_format::DEFAULT_BRAND;
@@ -11,6 +11,7 @@ use keytoll_domain::time::Timestamp;
 use keytoll_store::{Db, StoreError, Tx};
 use tokio::sync::Notify;
 
+use crate::calls::RecentCalls;
 use crate::password::Passwords;
 use crate::products::Documents;
 use crate::throttle::Throttle;
@@ -61,6 +62,8 @@ pub struct Ctx {
     pub(crate) documents: Arc<Documents>,
     /// Rung when a gateway of this process has applied a change, so that receipts need not wait for a tick.
     pub(crate) applied: Arc<Notify>,
+    /// The gateway of this process, once it is there.
+    pub(crate) recent_calls: Arc<OnceLock<Arc<dyn RecentCalls>>>,
 }
 
 impl Ctx {
@@ -81,7 +84,13 @@ impl Ctx {
             throttle: Arc::default(),
             documents: Arc::default(),
             applied: Arc::default(),
+            recent_calls: Arc::default(),
         }
+    }
+
+    /// Connects this process' gateway, which is made after the context; all clones know it then. The first one stays.
+    pub fn offer_recent_calls(&self, gateway: Arc<dyn RecentCalls>) {
+        let _known = self.recent_calls.set(gateway);
     }
 
     pub fn now(&self) -> Timestamp {

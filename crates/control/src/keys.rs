@@ -110,7 +110,7 @@ async fn set_disabled(
 }
 
 /// The key, if the actor may do this to it.
-async fn find(
+pub(crate) async fn find(
     tx: &mut Tx,
     actor: &Actor,
     id: KeyId,

@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod audit;
 pub mod billing;
+pub mod calls;
 pub mod catalog;
 pub mod ctx;
 pub mod fault;

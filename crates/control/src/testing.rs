@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use keytoll_domain::ids::{KeyId, RequestId};
+use keytoll_domain::ledger::RecentCall;
 use keytoll_domain::time::Timestamp;
 use keytoll_store::Db;
 
+use crate::calls::{NodeCalls, RecentCalls};
 use crate::ctx::{Clock, Ctx, Entropy, Settings, Wake};
 
 /// 2026-11-30T12:00:00Z.
@@ -59,6 +62,27 @@ impl WakeCount {
 impl Wake for WakeCount {
     fn wake(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A gateway called `here` that remembers calls of one key, given the newest first.
+#[derive(Debug)]
+pub struct Remembered {
+    key: KeyId,
+    calls: Vec<RecentCall>,
+}
+
+impl Remembered {
+    pub fn of(key: KeyId, calls: Vec<RecentCall>) -> Arc<Self> {
+        Arc::new(Self { key, calls })
+    }
+}
+
+impl RecentCalls for Remembered {
+    fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls> {
+        let own = if key == self.key { &self.calls[..] } else { &[] };
+        let calls = own.iter().filter(|call| before.is_none_or(|before| call.request < before));
+        Some(NodeCalls { node: "here".into(), calls: calls.take(limit).copied().collect() })
     }
 }
 

@@ -97,6 +97,36 @@ id!(
     AuditId, "aud"
 );
 
+/// A request at the gateway, as `X-Request-Id`, the access log and the ledger name it; later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u128);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a request's id of the form 8-4-4-4-12 with hexadecimal digits")]
+pub struct RequestIdError;
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Uuid::from_u128(self.0).hyphenated(), f)
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = RequestIdError;
+
+    fn from_str(text: &str) -> Result<Self, RequestIdError> {
+        let hyphenated = Some(text).filter(|text| text.len() == 36).ok_or(RequestIdError)?;
+        let id = Uuid::try_parse(hyphenated).map_err(|_| RequestIdError)?;
+        Ok(Self(id.as_u128()))
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a slug: use a lower-case letter, then letters, digits and dashes, at most 63 characters"

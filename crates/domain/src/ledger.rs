@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::OperationKey;
-use crate::ids::{KeyId, SubscriptionId};
+use crate::ids::{KeyId, RequestId, SubscriptionId};
 use crate::key::Environment;
 use crate::time::{Day, Timestamp};
 
@@ -32,6 +32,31 @@ pub struct Seal {
     pub previous: String,
     pub sha256: String,
     pub sealed_at: Timestamp,
+}
+
+/// One of a key's last calls, as the node that served it remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentCall {
+    pub request: RequestId,
+    /// When it was admitted.
+    pub at: Timestamp,
+    pub operation: OperationKey,
+    pub status: u16,
+    /// Charged.
+    pub units: u32,
+    /// From admission to the answer head.
+    pub latency_micros: u32,
+    pub environment: Environment,
+    /// Absent while the call runs, and for verifications.
+    pub end: Option<CallEnd>,
+}
+
+/// How a call ended. Bytes of 4 GiB and more are told as 4 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallEnd {
+    pub bytes_in: u32,
+    pub bytes_out: u32,
+    pub aborted: bool,
 }
 
 /// Calls of one key, day, operation and environment. Success = 2xx.

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use keytoll_domain::ids::{KeyId, RequestId};
+use keytoll_domain::ledger::RecentCall;
 use keytoll_domain::time::MICROS_PER_DAY;
 use tokio::runtime::{Builder, LocalOptions, Runtime};
 use tokio::sync::{oneshot, watch};
@@ -252,6 +254,7 @@ fn open_journal(
     let mut of_journal = journal::Options::new(dir, node, writers, sealed_through, clock.clone());
     of_journal.interval = options.journal.fsync;
     of_journal.max_bytes = options.journal.max_bytes;
+    of_journal.recent_calls = options.journal.recent_calls;
     if let Some(bytes) = options.journal.segment_bytes {
         of_journal.segment_bytes = bytes;
     }
@@ -354,6 +357,18 @@ impl Handle {
     pub fn settle(&self, patience: Duration) -> bool {
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         journal.is_some_and(|journal| journal.settle(patience))
+    }
+
+    /// The last calls of the key at this gateway since it started, the newest first: those before `before`, at most
+    /// `limit`. None unless the options say that they are remembered.
+    pub fn recent_calls(
+        &self,
+        key: KeyId,
+        before: Option<RequestId>,
+        limit: usize,
+    ) -> Vec<RecentCall> {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        journal.map_or_else(Vec::new, |journal| journal.recent_calls(key, before, limit))
     }
 
     /// The body of `/metrics`.

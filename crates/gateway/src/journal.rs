@@ -14,6 +14,7 @@ mod fold;
 mod map;
 mod offer;
 mod read;
+mod recent;
 mod recover;
 mod seal;
 mod seals;
@@ -28,12 +29,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keytoll_domain::ledger::{PeriodRow, RefusedRow};
+use keytoll_domain::ids::{KeyId, RequestId};
+use keytoll_domain::ledger::{PeriodRow, RecentCall, RefusedRow};
 use keytoll_domain::time::Timestamp;
 use tokio::runtime::Handle;
 
 pub use event::{Charge, End, Event, SLOT_BYTES};
 pub use read::{Call, read};
+pub use recent::{CALLS_MAX, CALLS_PER_KEY};
 pub use recover::{Recovery, node};
 pub use segment::SegmentId;
 pub use shared::Stats;
@@ -69,6 +72,8 @@ pub struct Options {
     /// Keep events at least this long (the longest window or more), within `max_bytes`.
     pub retain_secs: i64,
     pub clock: Clock,
+    /// Whether the last calls of keys are remembered, for [`Journal::recent_calls`].
+    pub recent_calls: bool,
     /// Before the first new try of an offer; tests shorten it.
     first_pause: Duration,
     allocate: Arc<Allocate>,
@@ -89,6 +94,7 @@ impl Options {
             max_bytes: MAX_BYTES,
             retain_secs: RETAIN_DAYS * 86_400,
             clock,
+            recent_calls: false,
             first_pause: Duration::from_millis(100),
             allocate: Arc::new(segment::allocate),
         }
@@ -154,7 +160,7 @@ impl Journal {
         handle: Handle,
     ) -> Result<Opened, OpenError> {
         let recovered = recover::recover(options)?;
-        let shared = Arc::new(Shared::new(&recovered, options.sealed_through));
+        let shared = Arc::new(Shared::new(&recovered, options));
         let (sealer, ends) = Sealer::new(options, recovered.state, shared.clone());
         let sealer = spawn("journal-seal", move || sealer.run());
         let offerer = Offerer::new(options, shared.clone(), sink, handle);
@@ -192,6 +198,18 @@ impl Journal {
     /// Counts refusals for the next batch: best effort (a kill forgets them), at most 10 000 rows.
     pub fn refused(&self, rows: Vec<RefusedRow>) {
         self.shared.add_refused(rows);
+    }
+
+    /// The last calls of the key in this run, the newest first: those before `before`, at most `limit`. A call is
+    /// here after the next sync.
+    pub fn recent_calls(
+        &self,
+        key: KeyId,
+        before: Option<RequestId>,
+        limit: usize,
+    ) -> Vec<RecentCall> {
+        let recent = self.shared.recent.as_ref();
+        recent.map_or_else(Vec::new, |recent| recent.of_key(key, before, limit))
     }
 
     pub fn stats(&self) -> Stats {

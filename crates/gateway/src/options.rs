@@ -64,6 +64,8 @@ pub struct JournalOptions {
     pub max_bytes: u64,
     /// Instead of the journal's own; for tests and small disks.
     pub segment_bytes: Option<u64>,
+    /// Whether the last calls of keys are remembered; only a process that shows them needs it.
+    pub recent_calls: bool,
 }
 
 /// Time limits and sizes of the request path.
@@ -108,7 +110,12 @@ impl Options {
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { fsync: Duration::from_secs(1), max_bytes: journal::MAX_BYTES, segment_bytes: None }
+        Self {
+            fsync: Duration::from_secs(1),
+            max_bytes: journal::MAX_BYTES,
+            segment_bytes: None,
+            recent_calls: false,
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The gateway's ports, answered by the control plane on its own runtime, so that neither SQL nor its
 //! connections ever live on a gateway thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use keytoll_apispec::Validators;
+use keytoll_control::calls::{NodeCalls, RecentCalls};
 use keytoll_control::{Ctx, feed, keys, ledger, products};
 use keytoll_domain::feed::{Change, Snapshot, SnapshotKey};
-use keytoll_domain::ids::{KeyId, ProductId};
+use keytoll_domain::ids::{KeyId, ProductId, RequestId};
 use keytoll_domain::key::KeyHash;
 use keytoll_domain::ledger::SealedBatch;
 use keytoll_gateway::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
@@ -115,5 +116,16 @@ impl UsageSink for StorePorts {
                 Err(error) => Err(unavailable(error)),
             }
         }))
+    }
+}
+
+/// The gateway's memory of calls, for the portal. Holds the gateway only while it asks, so that it can be stopped.
+pub struct GatewayCalls(pub Weak<keytoll_gateway::Handle>);
+
+impl RecentCalls for GatewayCalls {
+    fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls> {
+        let gateway = self.0.upgrade()?;
+        let calls = gateway.recent_calls(key, before, limit);
+        Some(NodeCalls { node: gateway.node().to_owned(), calls })
     }
 }

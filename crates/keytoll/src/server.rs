@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::context;
 use crate::handover::Sockets;
 use crate::lock::{self, DataLock};
-use crate::ports::StorePorts;
+use crate::ports::{GatewayCalls, StorePorts};
 use crate::signing;
 use crate::wiring::{FeedWake, SystemClock};
 
@@ -130,7 +130,8 @@ impl Server {
             wake: wake.0,
         });
         warn_of_others(&self.ctx, &node).await?;
-        let options = gateway_options(config, &node)?;
+        let mut options = gateway_options(config, &node)?;
+        options.journal.recent_calls = self.portal_addr.is_some();
         let clock = Arc::new(|| SystemClock.now());
         let started = tokio::task::spawn_blocking(move || {
             keytoll_gateway::bind(options, inherited, ports.clone(), ports, clock)
@@ -142,7 +143,11 @@ impl Server {
             started => started.context("the gateway cannot start")?,
         };
         self.gateway_addr = Some(handle.addr());
-        self.gateway = Some(Arc::new(handle));
+        let handle = Arc::new(handle);
+        if self.portal_addr.is_some() {
+            self.ctx.offer_recent_calls(Arc::new(GatewayCalls(Arc::downgrade(&handle))));
+        }
+        self.gateway = Some(handle);
         Ok(())
     }
 

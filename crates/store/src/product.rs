@@ -27,6 +27,7 @@ statements! { "products";
     VERSION_FILES_DROP = "DELETE FROM version_files WHERE product_id = $1 AND version = $2";
     VERSION_FILES = "SELECT path, bytes FROM version_files WHERE product_id = $1 AND version = $2 ORDER BY path";
     NAMES = "SELECT operation, product_id, method, path FROM operation_names ORDER BY product_id, path, method";
+    NAME_OF = "SELECT operation, product_id, method, path FROM operation_names WHERE operation = $1";
     NAME_PUT = "INSERT INTO operation_names (operation, product_id, method, path) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (operation) DO NOTHING";
 }
@@ -145,15 +146,20 @@ pub struct OperationName {
 
 /// The whole dictionary: as many rows as all versions of all products ever had operations.
 pub async fn operation_names(tx: &mut Tx) -> Result<Vec<OperationName>> {
-    let read = |row: &Row| {
-        Ok(OperationName {
-            operation: OperationKey(row.big("operation")?),
-            product: row.parse("product_id")?,
-            method: row.text("method")?,
-            path: row.text("path")?,
-        })
-    };
-    tx.query(NAMES).all(read).await
+    tx.query(NAMES).all(operation_name_row).await
+}
+
+pub async fn operation_name(tx: &mut Tx, operation: OperationKey) -> Result<Option<OperationName>> {
+    tx.query(NAME_OF).big(operation.0).one(operation_name_row).await
+}
+
+fn operation_name_row(row: &Row) -> Result<OperationName> {
+    Ok(OperationName {
+        operation: OperationKey(row.big("operation")?),
+        product: row.parse("product_id")?,
+        method: row.text("method")?,
+        path: row.text("path")?,
+    })
 }
 
 /// Adds the product's operations, and the product itself, to the dictionary of the ledger. A path of a further

@@ -62,6 +62,14 @@ fn partner_buys_calls_is_limited_revokes_and_is_billed() {
         partner.get("/api/v1/usage?days=30").expect(200).json()["totalCalls"] == QUOTA
     });
 
+    let log = partner.get(&format!("/api/v1/keys/{key_id}/calls")).expect(200).json();
+    let calls = log["calls"].as_array().expect("a list of calls");
+    assert_eq!(calls.len(), QUOTA, "{log}");
+    assert!(
+        calls.iter().all(|call| call["status"] == 200 && call["operation"] == "GET /items/{id}"),
+        "{log}"
+    );
+
     let period = text(&subscription, "period_end");
     let month = last_month_of(&period);
     let run = server.cli_json(&["invoice", "run", "--period", &month]);

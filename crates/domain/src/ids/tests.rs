@@ -19,6 +19,18 @@ fn ids_sort_by_the_millisecond_they_were_made_in() {
 }
 
 #[test]
+fn a_request_has_one_spelling() {
+    let id = RequestId(0x0190_1234_5678_7abc_8def_0123_4567_89ab);
+    assert_eq!(id.to_string(), "01901234-5678-7abc-8def-0123456789ab");
+    assert_eq!(id.to_string().parse(), Ok(id));
+    for bad in
+        ["", "x", "0190123456787abc8def0123456789ab", "{01901234-5678-7abc-8def-0123456789ab}"]
+    {
+        assert_eq!(bad.parse::<RequestId>(), Err(RequestIdError), "{bad}");
+    }
+}
+
+#[test]
 fn a_slug_is_refused_when_it_is_not_one() {
     for good in ["a", "shipment-tracking", "a1-", &"a".repeat(63)] {
         assert_eq!(Slug::new(good).unwrap().as_str(), good);

@@ -239,6 +239,11 @@ impl Sealer {
             // As many again, and half as many more.
             let ahead = ((end - live.sealed) / 2 * 3).clamp(FIRST_SLOTS, AHEAD_MAX);
             live.pages.prepare(end, ahead);
+            if let Some(recent) = &self.shared.recent
+                && let Err(error) = recent.note(&live.segment, live.sealed, end)
+            {
+                tracing::warn!(%error, "some calls are missing from the last calls of their keys");
+            }
             live.sealed = end;
         }
         self.keep_full();

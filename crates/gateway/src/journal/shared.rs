@@ -11,8 +11,9 @@ use keytoll_domain::ledger::RefusedRow;
 use keytoll_domain::time::Day;
 use tokio::sync::watch;
 
+use super::recent::Recent;
 use super::recover::Recovered;
-use super::{Unsynced, lock};
+use super::{Options, Unsynced, lock};
 
 /// Rows of refusals that wait for the next batch; what does not fit is dropped.
 const REFUSED_ROWS_MAX: usize = 10_000;
@@ -69,10 +70,12 @@ pub(super) struct Shared {
     refused: Mutex<Refused>,
     stop: watch::Sender<bool>,
     pub(super) counters: Counters,
+    pub(super) recent: Option<Recent>,
 }
 
 impl Shared {
-    pub(super) fn new(recovered: &Recovered, taken: u64) -> Self {
+    pub(super) fn new(recovered: &Recovered, options: &Options) -> Self {
+        let taken = options.sealed_through;
         let progress =
             Progress { sealed: recovered.state.seals.count, taken, ..Progress::default() };
         let counters = Counters::default();
@@ -85,6 +88,7 @@ impl Shared {
             refused: Mutex::default(),
             stop: watch::Sender::new(false),
             counters,
+            recent: options.recent_calls.then(Recent::new),
         }
     }
 

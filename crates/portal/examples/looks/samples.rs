@@ -11,7 +11,8 @@ use keytoll_portal::pages::error::ErrorPage;
 use keytoll_portal::pages::invoices::{InvoiceLine, InvoicePage, InvoiceRow, Invoices};
 use keytoll_portal::pages::key_forms::{KeyForm, KeyRevoked, NewKey, RevokeKey, RollKey};
 use keytoll_portal::pages::keys::{
-    EndpointRow, KeyDetail, KeyList, KeyRow, ReceiptView, Rolled, SecretShown, UsageSummary,
+    CallRow, EndpointRow, KeyDetail, KeyList, KeyRow, ReceiptView, RecentCalls, Rolled,
+    SecretShown, UsageSummary,
 };
 use keytoll_portal::pages::plans::{
     CancelSubscription, PlanTerms, Plans, Subscribe, SubscriptionRow, Subscriptions,
@@ -424,8 +425,28 @@ fn key_detail() -> KeyDetail {
             endpoint("POST /shipments", 335, 12, 120),
         ],
         summary: UsageSummary { calls: 12_492, errors_per_mille: 3, avg_latency_ms: Some(55) },
+        calls: RecentCalls {
+            rows: vec![
+                call(2, Some("GET /shipments/{id}"), 200, 41),
+                call(95, Some("POST /shipments"), 422, 118),
+                call(7_230, None, 200, 0),
+            ],
+            next_cursor: Some("x".into()),
+            known: true,
+            later: false,
+        },
         may_change: true,
         staff: false,
+    }
+}
+
+fn call(secs_ago: i64, operation: Option<&str>, status: u16, ms: u64) -> CallRow {
+    CallRow {
+        at: now().plus_secs(-secs_ago),
+        operation: operation.map(Into::into),
+        status,
+        ms,
+        request_id: "01900000-0000-7000-8000-000000000000".into(),
     }
 }
 

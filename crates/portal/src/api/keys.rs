@@ -1,5 +1,6 @@
 //! API keys: one file per operation.
 
+mod calls;
 mod create;
 mod list;
 mod revoke;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
         .routes(routes!(show::show, revoke::revoke))
         .routes(routes!(roll::roll))
         .routes(routes!(usage::usage))
+        .routes(routes!(calls::calls))
 }
 
 /// A key with its secret, which is shown this once (R51).

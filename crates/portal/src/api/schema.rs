@@ -155,6 +155,49 @@ pub(super) struct KeySummary {
 }
 
 #[derive(Debug, ToSchema)]
+pub(super) struct KeyCalls {
+    calls: Vec<KeyCall>,
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+    /// False when other gateways may have served calls of the key, or when there is none in this process.
+    complete: bool,
+    /// The gateway whose calls these are; null: there is none in this process.
+    #[schema(example = "node-0a1b2c3d", required = true)]
+    node: Option<String>,
+}
+
+/// A granted call.
+#[derive(Debug, ToSchema)]
+pub(super) struct KeyCall {
+    /// `X-Request-Id` of its answer.
+    #[schema(example = "019ab3f4-7c1d-7000-a1b2-c3d4e5f60718")]
+    request_id: String,
+    #[schema(example = "2026-11-30T12:00:00.000250Z", format = "date-time")]
+    at: String,
+    /// Null for calls of no known operation.
+    #[schema(example = "GET /shipments/{id}", required = true)]
+    operation: Option<String>,
+    #[schema(example = 200)]
+    status: u16,
+    /// What it cost; no units of test keys are billed.
+    #[schema(example = 1)]
+    units: u32,
+    /// Until the answer's head.
+    latency_ms: f64,
+    /// Of the request; null while the call runs, and for verifications. 4 GiB and more are told as 4294967295.
+    #[schema(required = true)]
+    bytes_in: Option<u32>,
+    /// Of the answer.
+    #[schema(required = true)]
+    bytes_out: Option<u32>,
+    environment: Environment,
+    /// Whether the answer was cut off.
+    aborted: bool,
+    #[schema(example = "node-0a1b2c3d")]
+    node: String,
+}
+
+#[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(super) struct Usage {
     daily: Vec<UsageDay>,

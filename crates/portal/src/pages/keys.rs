@@ -9,7 +9,7 @@ use crate::ui::part::{
     Tone, code, copy_button, empty, encode, environment, link_button, notice, pager, state,
 };
 use crate::ui::shell::{head, primary};
-use crate::ui::text::{count, counted, date_time, day, when};
+use crate::ui::text::{count, counted, date_time, day, to_the_second, when};
 use crate::ui::{Nav, Page};
 
 /// A key in a list (R27).
@@ -235,8 +235,31 @@ pub struct KeyDetail {
     pub days: Vec<DayBar>,
     pub endpoints: Vec<EndpointRow>,
     pub summary: UsageSummary,
+    pub calls: RecentCalls,
     pub may_change: bool,
     pub staff: bool,
+}
+
+/// A part of the last calls.
+#[derive(Clone, Debug, Default)]
+pub struct RecentCalls {
+    /// The newest first.
+    pub rows: Vec<CallRow>,
+    pub next_cursor: Option<String>,
+    /// Whether this server has a gateway.
+    pub known: bool,
+    /// Whether it is not the first part.
+    pub later: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct CallRow {
+    pub at: Timestamp,
+    /// `None`: of no known operation.
+    pub operation: Option<String>,
+    pub status: u16,
+    pub ms: u64,
+    pub request_id: String,
 }
 
 #[derive(Clone, Debug)]
@@ -280,6 +303,7 @@ impl Page for KeyDetail {
                 (usage_stats("key-stats", self.summary))
                 (chart_card("key-chart", &self.days))
                 div class="two" { (self.endpoint_card()) (self.fact_card()) }
+                (self.call_card(&id))
             }
         }
     }
@@ -292,6 +316,20 @@ impl KeyDetail {
                 header { h2 id="endpoints-title" { "Operations called most" } span class="small muted" { "30 days" } }
                 @if self.endpoints.is_empty() { (empty("chart", "No calls yet", "The operations this key calls appear here within seconds.", &html! {})) }
                 @else { (endpoint_table(&self.endpoints)) }
+            }
+        }
+    }
+
+    fn call_card(&self, id: &str) -> Markup {
+        let calls = &self.calls;
+        html! {
+            section class="card" id="calls" aria-labelledby="calls-title" {
+                header { h2 id="calls-title" { "Recent calls" } span class="small muted" { "The last 100 calls that this server has seen since it started; refused requests are not calls." } }
+                @if !calls.known { (empty("chart", "Not kept on this server", "It runs without a gateway. Look into the access logs of the gateways, by the request id of an answer.", &html! {})) }
+                @else if calls.rows.is_empty() && calls.later { (empty("chart", "No earlier calls", "Only the last 100 are kept.", &link_button(&format!("/keys/{id}#calls"), "", "Newest calls"))) }
+                @else if calls.rows.is_empty() { (empty("chart", "No calls since this server started", "Make one with this key: it appears here within two seconds.", &link_button("/catalog", "", "Find a call to make"))) }
+                @else { (call_table(&calls.rows)) }
+                (pager(calls.rows.len(), "calls", &format!("/keys/{id}?"), calls.next_cursor.as_deref()))
             }
         }
     }
@@ -326,6 +364,21 @@ fn endpoint_table(rows: &[EndpointRow]) -> Markup {
                 td class="end" data-label="Calls" { span { (count(row.successes.saturating_add(row.errors))) } }
                 td class="end" data-label="Errors" { span { (count(row.errors)) } }
                 td class="end" data-label="Avg ms" { span { @match row.avg_latency_ms { Some(ms) => (count(ms)), None => "–" } } }
+            } } }
+        } }
+    }
+}
+
+fn call_table(rows: &[CallRow]) -> Markup {
+    html! {
+        div class="scroll" { table class="table dense fold" {
+            thead { tr { th scope="col" { "Time (UTC)" } th scope="col" { "Operation" } th class="end" scope="col" { "Status" } th class="end" scope="col" { "ms" } th scope="col" { "Request id" } } }
+            tbody { @for row in rows { tr {
+                td class="nowrap" { time datetime=(row.at.rfc3339()) { (to_the_second(row.at)) } }
+                th scope="row" { @match &row.operation { Some(operation) => code class="cut" { (operation) }, None => span class="muted" { "No known operation" } } }
+                td class="end" data-label="Status" { span { (row.status) } }
+                td class="end" data-label="ms" { span { (count(row.ms)) } }
+                td data-label="Request id" { code class="cut" { (row.request_id) } }
             } } }
         } }
     }

@@ -87,6 +87,11 @@ pub fn date_time(at: Timestamp) -> String {
     at.civil().strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 
+/// `30 Nov 2026, 12:00:05`, UTC.
+pub fn to_the_second(at: Timestamp) -> String {
+    at.civil().strftime("%-d %b %Y, %H:%M:%S").to_string()
+}
+
 /// `2 hours ago`, `in 3 days`; a date when it is more than 60 days away.
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let micros = now.0.saturating_sub(at.0);

@@ -4,6 +4,7 @@ mod create;
 
 use axum::extract::Path;
 use axum::response::Response;
+use keytoll_control::calls::{self, CALLS_PER_KEY};
 use keytoll_control::keys::{self, KeyView, RollError, RollName, RollOptions};
 use keytoll_control::page::PageRequest;
 use keytoll_control::plans::{self, PlanView};
@@ -29,6 +30,9 @@ use crate::ui::form::Problems;
 
 const ROWS: u32 = 100;
 const DAYS: u32 = 30;
+/// Recent calls on one page.
+const CALLS: u32 = 25;
+const _: () = assert!(CALLS < CALLS_PER_KEY);
 
 /// `GET /keys`
 pub(super) async fn list(member: Member) -> Result<Response, Stop> {
@@ -89,10 +93,32 @@ pub(super) async fn show(signed_in: SignedIn, Path(id): Path<String>) -> Result<
             errors_per_mille: errors.saturating_mul(1_000).checked_div(calls).unwrap_or(0),
             avg_latency_ms: (calls > 0).then(|| whole_ms(used.summary.avg_latency_ms)),
         },
+        calls: recent_calls(&signed_in, view.id).await?,
         may_change: may_change(actor, view.partner),
         staff: actor.role_in(view.partner).is_none(),
     };
     Ok(ok(&visitor.shell, &page))
+}
+
+async fn recent_calls(signed_in: &SignedIn, key: KeyId) -> Result<pages::RecentCalls, Stop> {
+    let SignedIn { visitor, actor } = signed_in;
+    let cursor = visitor.query.text("cursor").parse().ok();
+    let page = PageRequest { cursor, limit: CALLS };
+    let log = calls::of_key(visitor.ctx(), actor, key, page).await;
+    let log = log.map_err(|error| visitor.stop(error))?;
+    let rows = log.calls.iter().map(|call| pages::CallRow {
+        at: call.at,
+        operation: call.operation.clone(),
+        status: call.status,
+        ms: whole_ms(call.latency_ms),
+        request_id: call.request_id.to_string(),
+    });
+    Ok(pages::RecentCalls {
+        rows: rows.collect(),
+        next_cursor: next(&log.calls, CALLS, |last| last.request_id.to_string()),
+        known: log.node.is_some(),
+        later: cursor.is_some(),
+    })
 }
 
 /// The last 30 days; those without calls are not in `daily`.

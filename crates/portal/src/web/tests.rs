@@ -8,9 +8,13 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use keytoll_control::catalog::{self, FileSpecs};
 use keytoll_control::staff::{self, NewStaff};
-use keytoll_control::testing::{Bench, Folder};
+use keytoll_control::testing::{Bench, Folder, Remembered, START};
 use keytoll_control::users::Password;
 use keytoll_control::{Actor, Settings};
+use keytoll_domain::catalog::OperationKey;
+use keytoll_domain::ids::RequestId;
+use keytoll_domain::key::Environment;
+use keytoll_domain::ledger::RecentCall;
 use keytoll_domain::user::StaffRole;
 use tower::ServiceExt as _;
 
@@ -154,6 +158,7 @@ async fn stranger_signs_up_subscribes_creates_and_revokes_a_key() {
     );
     assert!(!list.shows(&secret), "a secret is shown once");
     assert!(site.get(&cookie, &key).await.shows("Calls per day"));
+    assert!(site.get(&cookie, &key).await.shows("Not kept on this server"));
     for path in
         ["/usage", "/invoices", "/subscriptions", "/plans", "/catalog/tracking", "/keys/new"]
     {
@@ -165,6 +170,39 @@ async fn stranger_signs_up_subscribes_creates_and_revokes_a_key() {
     assert!(done.shows("Key revoked"), "{}", done.text);
     let again = site.post(&cookie, &format!("{key}/revoke"), &[]).await;
     assert_eq!(again.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn recent_calls_of_a_key_are_shown_page_by_page() {
+    let site = Site::open().await;
+    let (cookie, path, _) = site.with_key("a@example.com").await;
+    let id = path.strip_prefix("/keys/").unwrap().parse().unwrap();
+    let (other, _, _) = site.with_key("b@example.com").await;
+    let call = |number| RecentCall {
+        request: RequestId(number),
+        at: START,
+        operation: OperationKey::of(&"tracking".parse().unwrap(), "GET", "/parcels"),
+        status: 207,
+        units: 1,
+        latency_micros: 41_400,
+        environment: Environment::Live,
+        end: None,
+    };
+    let shown = |number| format!("<code class=\"cut\">{}</code>", RequestId(number));
+    let calls = (1..=30).rev().map(call).collect();
+    site.bench.ctx.offer_recent_calls(Remembered::of(id, calls));
+    let page = site.get(&cookie, &path).await;
+    assert!(page.shows("GET /parcels") && page.shows("207") && page.shows("30 Nov 2026, 12:00:00"));
+    assert!(page.shows(&shown(30)) && page.shows(&shown(6)) && !page.shows(&shown(5)));
+    assert!(page.shows("since it started"), "{}", page.text);
+    let next = site.get(&cookie, &format!("{path}?cursor={}", RequestId(6))).await;
+    assert!(next.shows(&shown(5)) && !next.shows(&shown(6)));
+    let end = site.get(&cookie, &format!("{path}?cursor={}", RequestId(1))).await;
+    assert!(end.shows("No earlier calls"));
+    assert_eq!(site.get(&other, &path).await.status, StatusCode::NOT_FOUND);
+    let made = site.post(&cookie, "/keys/new", &KEY_FORM).await;
+    let fresh = format!("/keys/key_{}", between(&made.text, "href=\"/keys/key_", "\""));
+    assert!(site.get(&cookie, &fresh).await.shows("No calls since this server started"));
 }
 
 #[tokio::test]

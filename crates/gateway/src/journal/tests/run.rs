@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use keytoll_domain::ids::KeyId;
 use keytoll_domain::ledger::RefusedRow;
 
 use super::rig::{Folder, LONG, Rig, START, Store, call, end_of};
@@ -168,6 +169,40 @@ fn node_keeps_the_first_name_and_refuses_an_odd_one() {
     assert!(node(&folder.0, "a/b").is_err());
     assert_eq!(node(&folder.0, "one").unwrap(), "one");
     assert_eq!(node(&folder.0, "two").unwrap(), "one");
+}
+
+#[test]
+fn the_last_calls_of_a_key_are_known_after_a_sync_whatever_the_sink_does() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut options = rig.options(&folder.0, 2);
+    options.recent_calls = true;
+    let mut opened = rig.open_with(&options);
+    rig.store.failures.store(u32::MAX, Ordering::Release);
+    // Two segments of one core, and another core's.
+    for n in 0..50 {
+        charge_patiently(&mut opened.writers[0], &call(1, n));
+        if n < 20 {
+            opened.writers[0].end(&end_of(&call(1, n)));
+        }
+    }
+    opened.journal.sync_now().unwrap();
+    opened.writers[1].charge(&call(1, 50)).unwrap();
+    opened.writers[1].charge(&call(2, 1)).unwrap();
+    opened.journal.sync_now().unwrap();
+    let calls = opened.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1_000);
+    let requests: Vec<u128> = calls.iter().map(|call| call.request.0).collect();
+    assert_eq!(requests, (0..=50).rev().map(|n| call(1, n).request).collect::<Vec<_>>());
+    assert_eq!(calls.iter().filter(|call| call.end.is_some()).count(), 20);
+
+    rig.store.failures.store(0, Ordering::Release);
+    drop(opened);
+    let again = rig.open_with(&options);
+    assert!(again.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1).is_empty());
+    drop(again);
+    let mut forgetful = rig.open(&folder);
+    forgetful.writers[0].charge(&call(1, 60)).unwrap();
+    forgetful.journal.sync_now().unwrap();
+    assert!(forgetful.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1).is_empty());
 }
 
 /// The proxy moves writers to its cores' threads and shares the handle.

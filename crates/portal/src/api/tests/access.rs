@@ -25,7 +25,7 @@ const CALLERS: [&str; 12] = [
 /// Method, path, and the status for each of [`CALLERS`]; `{id}` is a thing of the own partner, and so is the
 /// partner that bodies and queries name.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 12]); 28] = [
+const TABLE: [(&str, &str, [u16; 12]); 29] = [
     //                                              -   view dev  bill own  other view supp fin  adm  own  verif
     ("POST", "/signup",                            [201, 201, 201, 201, 201, 201, 201, 201, 201, 201, 201, 201]),
     ("POST", "/login",                             [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
@@ -48,6 +48,7 @@ const TABLE: [(&str, &str, [u16; 12]); 28] = [
     ("DELETE", "/keys/{id}",                       [401, 403, 200, 403, 200, 404, 403, 200, 403, 200, 200, 404]),
     ("POST", "/keys/{id}/roll",                    [401, 403, 200, 403, 200, 404, 403, 200, 403, 200, 200, 404]),
     ("GET", "/keys/{id}/usage",                    [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
+    ("GET", "/keys/{id}/calls",                    [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
     ("GET", "/usage",                              [401, 200, 200, 200, 200, 404, 200, 200, 200, 200, 200, 404]),
     ("GET", "/invoices",                           [401, 403, 403, 200, 200, 404, 403, 403, 200, 200, 200, 404]),
     ("GET", "/invoices/{id}",                      [401, 403, 403, 200, 200, 404, 403, 403, 200, 200, 200, 404]),

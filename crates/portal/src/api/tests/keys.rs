@@ -1,6 +1,11 @@
 //! Keys, and the lists that all resources have in common.
 
 use keytoll_control::feed;
+use keytoll_control::testing::{Remembered, START};
+use keytoll_domain::catalog::OperationKey;
+use keytoll_domain::ids::RequestId;
+use keytoll_domain::key::Environment;
+use keytoll_domain::ledger::{CallEnd, RecentCall};
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -188,6 +193,8 @@ async fn foreign_things_have_the_texts_of_unknown_ones() {
     let stranger = world.partner_token(world.other, "owner").await;
     let usage = world.get(&format!("/api/v1/keys/{id}/usage"), &stranger).await;
     assert_eq!(usage.refused(404, "not_found")["error"], "Key not found");
+    let calls = world.get(&format!("/api/v1/keys/{id}/calls?limit=1"), &stranger).await;
+    assert_eq!(calls.refused(404, "not_found")["error"], "Key not found");
     let deleted = world.delete(&format!("/api/v1/keys/{id}"), &stranger).await;
     assert_eq!(deleted.refused(404, "not_found")["error"], "Key not found or already revoked");
     let body = json!({"name": "x", "scopes": ["*"], "partnerId": world.own.to_string()});
@@ -232,6 +239,54 @@ async fn usage_has_all_days_and_a_key_without_calls_has_zeroes() {
     let usage = world.get(&format!("/api/v1/keys/{id}/usage"), &token).await.expect(200);
     assert_eq!(usage["summary"]["totalRequests"], 0);
     assert_eq!((&usage["daily"], &usage["endpoints"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
+async fn calls_of_a_key_are_read_page_by_page_and_say_whose_they_are() {
+    let (world, subscription, token) = shop().await;
+    let id = world.key(&subscription).await;
+    let path = format!("/api/v1/keys/{id}/calls");
+    let without = world.get(&path, &token).await.expect(200);
+    let nothing = json!({"calls": [], "next_cursor": null, "complete": false, "node": null});
+    assert_eq!(without, nothing);
+
+    let call = |number| RecentCall {
+        request: RequestId(number),
+        at: START,
+        operation: OperationKey::of(&"tracking".parse().unwrap(), "GET", "/parcels"),
+        status: 404,
+        units: 2,
+        latency_micros: 1_500,
+        environment: Environment::Test,
+        end: (number != 3).then_some(CallEnd { bytes_in: 5, bytes_out: 70, aborted: true }),
+    };
+    let remembered = Remembered::of(id.parse().unwrap(), vec![call(3), call(2), call(1)]);
+    world.bench.ctx.offer_recent_calls(remembered);
+    let first = world.get(&format!("{path}?limit=2"), &token).await.expect(200);
+    assert_eq!((&first["complete"], &first["node"]), (&json!(true), &json!("here")));
+    assert_eq!(first["calls"].as_array().map(Vec::len), Some(2));
+    let running = json!({
+        "request_id": "00000000-0000-0000-0000-000000000003", "at": "2026-11-30T12:00:00Z",
+        "operation": "GET /parcels", "status": 404, "units": 2, "latency_ms": 1.5, "bytes_in": null,
+        "bytes_out": null, "environment": "test", "aborted": false, "node": "here",
+    });
+    assert_eq!(first["calls"][0], running);
+    let ended = &first["calls"][1];
+    let told = (&ended["bytes_in"], &ended["bytes_out"], &ended["aborted"]);
+    assert_eq!(told, (&json!(5), &json!(70), &json!(true)));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(cursor, "00000000-0000-0000-0000-000000000002");
+    let last = world.get(&format!("{path}?limit=2&cursor={cursor}"), &token).await.expect(200);
+    assert_eq!(
+        (last["calls"].as_array().map(Vec::len), &last["next_cursor"]),
+        (Some(1), &Value::Null)
+    );
+    for (query, place) in [("limit=0", "?limit"), ("limit=501", "?limit"), ("cursor=x", "?cursor")]
+    {
+        let problem = world.get(&format!("{path}?{query}"), &token).await;
+        let problem = problem.refused(422, "request_unacceptable");
+        assert_eq!(problem["errors"][0]["pointer"], place, "{query}");
+    }
 }
 
 #[tokio::test]
