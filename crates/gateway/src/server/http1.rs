@@ -178,14 +178,6 @@ impl Http1 {
                     }
                 }
                 let idle = inbound.input.is_empty();
-                if idle && self.core.is_draining() {
-                    if self.served {
-                        return Poll::Ready(Next::Close);
-                    }
-                    if !std::mem::replace(&mut hurried, true) {
-                        inbound.deadline.set(FIRST_REQUEST_WAIT);
-                    }
-                }
                 match inbound.input.poll_fill(&mut inbound.stream, cx, false) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Close),
                     Poll::Ready(Ok(read)) => {
@@ -198,6 +190,15 @@ impl Http1 {
                         }
                     }
                     Poll::Pending => {
+                        // Only now: a request that is here already is served.
+                        if idle && self.core.is_draining() {
+                            if self.served {
+                                return Poll::Ready(Next::Close);
+                            }
+                            if !std::mem::replace(&mut hurried, true) {
+                                inbound.deadline.set(FIRST_REQUEST_WAIT);
+                            }
+                        }
                         ready!(inbound.deadline.poll(cx));
                         let slow = Next::Refuse(Refusal::RequestTimeout);
                         return Poll::Ready(if idle { Next::Close } else { slow });
