@@ -9,7 +9,6 @@ mod answer;
 mod auth;
 mod bits;
 mod buffer;
-pub mod cache;
 mod call;
 mod cells;
 mod chunked;

@@ -67,7 +67,7 @@ fn the_guide_shows_every_policy() {
     );
     assert_eq!(settings.request_headers.set["x-source"], "keytoll");
     assert_eq!(settings.response_headers.remove, ["server", "x-powered-by"]);
-    assert!(settings.identity_headers && !settings.sign_requests && settings.cache);
+    assert!(settings.identity_headers && !settings.sign_requests);
     assert_eq!(settings.validation, Validation::Report);
     assert_eq!(
         settings.limits,
@@ -263,7 +263,7 @@ fn bad_policies_name_their_member_and_the_remedy() {
     }
     let strict = [
         "validation: strict",
-        "cache: 1",
+        "cache: true",
         "upstream_options: {http: 3}",
         "versioning: {by: query}",
         "upstream_options: {speed: 1}",
