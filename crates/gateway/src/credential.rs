@@ -124,7 +124,7 @@ fn bearer(fields: &Fields) -> Result<Option<&[u8]>, Refusal> {
 fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let (scheme, token) =
-        value.split_at(value.iter().position(|b| *b == b' ').unwrap_or(value.len()));
+        value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
     scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }
 

@@ -1,5 +1,6 @@
 //! The gateway's own paths: health, verification, forward authentication, and a key's usage.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::task::Poll;
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, RESERVED_PRODUCT_IDS};
+use keytoll_domain::key_format::has_brand_form;
 use keytoll_domain::refusal::Refusal;
 
 use crate::access_log::{Beginning, Ending, Line};
@@ -21,6 +23,9 @@ use crate::route::ProductRoute;
 use crate::server::source::{Fill, Source};
 use crate::upstream::Failure;
 use crate::{auth, usage, verify};
+
+/// No key is shorter, so that most segments need no second look.
+const KEY_MIN_BYTES: usize = 20;
 
 /// Whether a path belongs to the gateway itself. No product has such an id.
 pub(crate) fn is_own(path: &str) -> bool {
@@ -203,12 +208,23 @@ pub(crate) fn line(
             at: &time.rfc3339,
             client: forwarded.as_deref().unwrap_or(&client.text),
             method: request.method(),
-            path: request.path(),
+            path: &without_keys(&core.shared.options.brand, request.path()),
             status: outcome.0,
             code: outcome.1,
             key,
         })
     })
+}
+
+/// The path as the log may have it: a key that somebody put into it is left out.
+fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
+    let is_key =
+        |segment: &str| segment.len() >= KEY_MIN_BYTES && has_brand_form(brand, segment.as_bytes());
+    if !path.split('/').any(is_key) {
+        return Cow::Borrowed(path);
+    }
+    let shown = path.split('/').map(|segment| if is_key(segment) { "***" } else { segment });
+    Cow::Owned(shown.collect::<Vec<_>>().join("/"))
 }
 
 /// Logs a request that no product answered.

@@ -166,7 +166,7 @@ impl Inbound<'_> {
             Ok(found) => found,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
-        let key = match admit::any_known_key(shared, &found.secret, self.start.at).await {
+        let mut key = match admit::any_known_key(shared, &found.secret, self.start.at).await {
             Ok(key) => key,
             Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
         };
@@ -177,7 +177,7 @@ impl Inbound<'_> {
         };
         let address = shared.client_address(self.client, &self.request.fields);
         let mut told = Told { address: Some(address), ..Told::new(place, Some(key.id)) };
-        let asked = Asked {
+        let mut asked = Asked {
             now: self.start.at,
             product: Some(product),
             found: Some(place),
@@ -197,6 +197,14 @@ impl Inbound<'_> {
                 Ok(gathered) => gathered,
                 Err(answer) => return answer,
             };
+            if gathered.is_some() {
+                // Reading took as long as the client liked: what is decided now must hold now.
+                asked.now = core.now();
+                key = match admit::any_known_key(shared, &found.secret, asked.now).await {
+                    Ok(key) => key,
+                    Err(refusal) => return Some(self.refuse(None, refusal, unknown, None)),
+                };
+            }
         }
         let mut replay;
         let source: &mut dyn Source = match gathered {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use http::HeaderMap;
 use keytoll_apispec::{Body, BodyNeeded, RequestParts, Validators, Violation};
 use keytoll_domain::catalog::{Operation, Product, Validation};
 use keytoll_domain::ids::ProductId;
@@ -166,8 +167,16 @@ impl Checks {
     ) -> Result<(Checked, Option<Gathered>), Failure> {
         let Some(validators) = self.slot.load_full() else { return Ok((Checked::Right, None)) };
         let fields = &request.fields;
+        if fields.iter().filter(|field| is_content_type(field.name)).count() > 1 {
+            let location = "header/content-type".to_owned();
+            let message = "say it once: two of them can be read in two ways".to_owned();
+            return Ok((Checked::Wrong(vec![Violation { location, message }]), None));
+        }
         let header = |name: &str| {
-            let mut found = fields.iter();
+            // What is of this connection only does not arrive at the upstream.
+            let mut found = fields.iter().filter(|one| {
+                !fields.of_connection().any(|named| named.eq_ignore_ascii_case(one.name))
+            });
             found.find(|one| one.name.eq_ignore_ascii_case(name.as_bytes())).map(|one| one.value)
         };
         let framing = source.framing();
@@ -201,7 +210,13 @@ impl Checks {
     }
 }
 
-/// Reads a body up to its end, or a little past the bound.
+/// Whatever a server makes of an underscore.
+fn is_content_type(name: &[u8]) -> bool {
+    let dashed = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == 12 && name.iter().map(dashed).eq(b"content-type".iter().copied())
+}
+
+/// Reads a body up to its end, or a little past the bound, within one idle limit in all: it is short.
 async fn gather(
     source: &mut dyn Source,
     max_bytes: usize,
@@ -212,7 +227,7 @@ async fn gather(
     poll_fn(|cx| {
         while gathered.bytes.len() <= max_bytes {
             match source.poll_fill(cx, &mut gathered.bytes, false) {
-                Poll::Ready(Ok(Fill::Data(_))) => source.deadline().set(bounds.idle),
+                Poll::Ready(Ok(Fill::Data(_))) => {}
                 Poll::Ready(Ok(Fill::End)) => {
                     gathered.whole = true;
                     return Poll::Ready(Ok(()));
@@ -269,5 +284,9 @@ impl Source for Replay<'_> {
 
     fn deadline(&self) -> &Deadline {
         self.source.deadline()
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.source.trailers()
     }
 }

@@ -310,8 +310,7 @@ impl Exchange {
             source.deadline().cap(until);
         }
         ready!(source.deadline().poll(cx));
-        let late = self.limits.until.is_some_and(|until| source.deadline().is_past(until));
-        let slow = self.waits_for_client && !late;
-        Poll::Ready(if slow { Failure::ClientSlow } else { Failure::Timeout })
+        // A client that does not send is no fault of the upstream, whatever limit has passed.
+        Poll::Ready(if self.waits_for_client { Failure::ClientSlow } else { Failure::Timeout })
     }
 }
