@@ -38,10 +38,10 @@ pub(crate) fn run(calls: usize) {
             scopes: &needed,
         };
         decide(black_box(&key), black_box(&call), now).expect("the key may call");
-        let mut cells = Cells { product: None, subscription: &mut subscription, key: None };
+        let mut counted = Cells { product: None, subscription: &mut subscription, key: None };
         let ask = Ask { units: 1, now, period, spend_cap_units: None };
         let mut standings = Standings::default();
-        admit(&mut cells, black_box(&ask), &mut standings).expect("the limits are high");
+        admit(&mut counted, black_box(&ask), &mut standings).expect("the limits are high");
         black_box(&standings);
     }
 }

@@ -35,7 +35,7 @@ const KEYS: u16 = 256;
 const BODY_BYTES: usize = 1024;
 /// Ends the upstream's body, so that the client knows an answer's end without reading its head.
 const BODY_END: &[u8] = b"#end-of-answer\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 #[derive(Clone, Copy)]
