@@ -24,7 +24,7 @@ fn used(world: &World) -> u64 {
 fn call_502_when_the_upstream_is_down_and_the_quota_comes_back() {
     let upstream = Upstream::new();
     let mut setup = hurried(&upstream);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nobody) = closed_port();
     setup.upstream = Some(format!("http://{nobody}"));
     let world = setup.start();
     for _ in 0..3 {

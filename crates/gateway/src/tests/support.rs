@@ -20,6 +20,7 @@ use keytoll_domain::rating::{Overage, PlanPrice};
 use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
 use keytoll_domain::user::{StaffRole, Token, TokenRole};
+use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
 use crate::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
@@ -576,6 +577,14 @@ pub(super) fn eventually(what: &str, happened: impl Fn() -> bool) {
         assert!(left > 0, "{what}");
         pause(STEP);
     }
+}
+
+/// An address where nobody listens: the port is held, so that no other test is given it.
+pub(super) fn closed_port() -> (Socket, SocketAddr) {
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = held.local_addr().unwrap().as_socket().unwrap();
+    (held, address)
 }
 
 pub(super) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

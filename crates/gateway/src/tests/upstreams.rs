@@ -3,7 +3,7 @@
 mod differential;
 mod tls;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -35,11 +35,6 @@ fn setup(targets: &[(SocketAddr, u16)], options: UpstreamOptions) -> Setup {
 fn retries(attempts: u8, budget_percent: u8) -> UpstreamOptions {
     let retries = Retries { attempts, budget_percent };
     UpstreamOptions { retries, ..UpstreamOptions::default() }
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn post(world: &World) -> Answer {
@@ -85,7 +80,8 @@ fn targets_share_calls_by_weight() {
 
 #[test]
 fn a_dead_target_fails_no_call_and_comes_back() {
-    let (well, dead) = (Upstream::new(), nobody());
+    let well = Upstream::new();
+    let (held, dead) = closed_port();
     let eject = Some(Ejection { failures: 2, secs: 1 });
     let options = UpstreamOptions { eject, ..retries(1, 100) };
     let world = setup(&[(well.addr, 1), (dead, 1)], options).start();
@@ -99,7 +95,8 @@ fn a_dead_target_fails_no_call_and_comes_back() {
     });
     assert_eq!(post(&world).status, 200);
     assert_eq!(up(well.addr), 1);
-    let back = Upstream::on(TcpListener::bind(dead).unwrap(), |served| {
+    held.listen(16).unwrap();
+    let back = Upstream::on(held.into(), |served| {
         served.client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         Then::KeepOpen
     });
@@ -114,7 +111,8 @@ fn a_dead_target_fails_no_call_and_comes_back() {
 #[test]
 fn a_post_goes_elsewhere_when_its_target_cannot_be_reached() {
     let well = Upstream::new();
-    let world = setup(&[(well.addr, 1), (nobody(), 1)], retries(1, 100)).start();
+    let (_held, dead) = closed_port();
+    let world = setup(&[(well.addr, 1), (dead, 1)], retries(1, 100)).start();
     for _ in 0..20 {
         assert_eq!(post(&world).status, 200);
     }
@@ -232,7 +230,8 @@ fn moody() -> Upstream {
 #[test]
 fn calls_less_those_never_sent_plus_repeats_are_what_the_upstreams_saw() {
     let (one, two) = (moody(), moody());
-    let targets = [(one.addr, 1), (two.addr, 1), (nobody(), 1)];
+    let (_held, dead) = closed_port();
+    let targets = [(one.addr, 1), (two.addr, 1), (dead, 1)];
     let world = setup(&targets, retries(1, 20)).start();
     for _ in 0..60 {
         world.get("/zoo/animals");

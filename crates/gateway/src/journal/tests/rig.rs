@@ -51,6 +51,11 @@ impl Folder {
         copy
     }
 
+    /// The bytes of the seals' file.
+    pub(crate) fn seals(&self) -> Vec<u8> {
+        fs::read(self.0.join("seals")).unwrap()
+    }
+
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let paths = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         let mut paths: Vec<_> =
