@@ -34,7 +34,7 @@ use crate::signing::{Signer, SigningSecret};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
 use crate::upstream::registry::Registry;
-use crate::validation::{Slots, Wanted};
+use crate::validation::{FirstChecks, Slots, Wanted};
 
 /// What requests read.
 #[derive(Default)]
@@ -135,6 +135,15 @@ impl Compiler {
             routes_stale: false,
         };
         (compiler, wanted)
+    }
+
+    /// The checks of what is loaded until [`Self::started`] are waited for.
+    pub(crate) fn starting(&mut self) -> FirstChecks {
+        self.checks.starting()
+    }
+
+    pub(crate) fn started(&mut self) {
+        self.checks.started();
     }
 
     /// The secret of requests to upstreams; from the next compiled route on.

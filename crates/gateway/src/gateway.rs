@@ -147,7 +147,11 @@ fn bind_here(
     compiler.sign_with(options.signing_secret.clone());
     let now = clock();
     let periods = snapshot.periods.clone();
+    // Documents are read while keys are.
+    runtime.spawn(validation::follow(checks_wanted, source.clone()));
+    let first_checks = compiler.starting();
     let sequence = runtime.block_on(feed::load(&mut compiler, &*source, snapshot))?;
+    compiler.started();
     rebuild::periods(&tables.keys, &periods);
     rebuild::periods(&tables.keys, &opened.unfolded);
     let since = now.plus_micros(-MICROS_PER_DAY);
@@ -155,6 +159,7 @@ fn bind_here(
     let replayed =
         opened.journal.replay(since, |charge| rebuild::windows(&tables.keys, &products, charge));
     replayed.map_err(StartError::Replay)?;
+    runtime.block_on(first_checks.tried());
 
     let log = Log::start(&options.access_log).map_err(|source| StartError::AccessLog {
         path: match &options.access_log {
@@ -186,7 +191,6 @@ fn bind_here(
     let address = listeners[0].local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(0);
     let (open, opening) = watch::channel(false);
-    runtime.spawn(validation::follow(checks_wanted, source.clone()));
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
     runtime.spawn(health::run(shared.tables.clone()));
     runtime.spawn(watch_feed(shared.clone(), following));

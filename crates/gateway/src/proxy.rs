@@ -131,9 +131,10 @@ impl Inbound<'_> {
         if self.product.is_keyless() { self.pass(source).await } else { self.sell(source).await }
     }
 
-    /// A product without keys: no decision, no limits, no ledger.
+    /// A product without keys: no decision, no limits, no ledger. Its document counts only where requests are
+    /// compared with it.
     async fn pass(&self, source: &mut dyn Source) -> Option<Answer> {
-        let told = Told::new(Found::NoPath, None);
+        let mut told = Told::new(Found::NoPath, None);
         if self.unknown_version {
             return Some(self.refuse(None, Refusal::NoSuchOperation, told, None));
         }
@@ -146,6 +147,15 @@ impl Inbound<'_> {
         if self.is_too_large() {
             return Some(self.refuse(None, Refusal::BodyTooLarge, told, None));
         }
+        let mut gathered = None;
+        if let Some(checks) = &self.product.checks {
+            gathered = match self.compare_keyless(checks, &mut told, source).await {
+                Ok(gathered) => gathered,
+                Err(answer) => return answer,
+            };
+        }
+        let mut replay = None;
+        let source = Replay::or(source, gathered, &mut replay);
         let query = self.request.query().map(Cow::Borrowed);
         let mut slot = None;
         let outgoing = self.outgoing(query, None, None);
@@ -206,14 +216,8 @@ impl Inbound<'_> {
                 };
             }
         }
-        let mut replay;
-        let source: &mut dyn Source = match gathered {
-            None => source,
-            Some(gathered) => {
-                replay = Replay { source, gathered };
-                &mut replay
-            }
-        };
+        let mut replay = None;
+        let source = Replay::or(source, gathered, &mut replay);
         let granted = self.may_proceed(&key, &asked).and_then(|()| admit::grant(&key, &asked));
         let grant = match granted {
             Ok(grant) => grant,
@@ -234,6 +238,31 @@ impl Inbound<'_> {
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail_call(call, failure, told)),
         }
+    }
+
+    /// The same for a product without keys. What its document does not have is against it.
+    async fn compare_keyless(
+        &self,
+        checks: &Checks,
+        told: &mut Told<'_>,
+        source: &mut dyn Source,
+    ) -> Result<Option<Gathered>, Option<Answer>> {
+        let (refusal, allow) = match self.product.find(self.request.method(), self.rest) {
+            Found::Operation(operation) => {
+                let mut known = Told { operation: operation.key, name: &operation.name, ..*told };
+                let compared = self.compare(checks, operation, &mut known, None, source).await;
+                told.note = known.note;
+                return compared;
+            }
+            Found::WrongMethod(allow) => (Refusal::MethodNotAllowed, Some(allow)),
+            Found::NoPath => (Refusal::NoSuchOperation, None),
+        };
+        if checks.enforce {
+            return Err(Some(self.refuse(None, refusal, *told, allow)));
+        }
+        self.core.metrics.violation(&self.product.id, told.name);
+        told.note = VIOLATES;
+        Ok(None)
     }
 
     /// Compares the request with its operation. Gives what was read of its body, or the answer if it goes no further.

@@ -1,9 +1,11 @@
 //! Requests compared with the document of their product, before anything is charged for them.
 //!
-//! The checks are compiled elsewhere, for it may take seconds, and arrive in a [`Slot`] that the routes hold. Until
-//! they have, requests pass; while new ones are made, the old ones hold if they are about the same operations.
+//! The checks are compiled elsewhere, for it may take seconds, and arrive in a [`Slot`] that the routes hold. The
+//! listener waits for the first ones; until later ones have come, requests pass. While new ones are made, the old
+//! ones hold if they are about the same operations.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +30,9 @@ use crate::upstream::Failure;
 /// How soon a source that was out is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long the listener waits at start for the checks of products that refuse what is against their document.
+const FIRST_CHECKS_WAIT: Duration = Duration::from_secs(20);
+
 /// The code in the access log of a call that passed although it is against the document.
 pub(crate) const VIOLATES: &str = "request_violates_spec";
 
@@ -47,6 +52,26 @@ pub(crate) struct Wanted {
     of: VersionId,
     operations: Vec<(String, String)>,
     slot: Slot,
+    /// Dropped after the first try, for which the start waits.
+    awaited: Option<Awaited>,
+}
+
+type Awaited = mpsc::Sender<Infallible>;
+
+/// What the start waits for.
+pub(crate) struct FirstChecks(mpsc::Receiver<Infallible>);
+
+impl FirstChecks {
+    /// Returns when all checks wanted at start were tried once: those whose document cannot be read are tried again
+    /// while requests pass.
+    pub(crate) async fn tried(mut self) {
+        if timeout(FIRST_CHECKS_WAIT, self.0.recv()).await.is_err() {
+            tracing::warn!(
+                waited = ?FIRST_CHECKS_WAIT,
+                "some checks of requests are not ready; until they are, these requests pass"
+            );
+        }
+    }
 }
 
 /// The slots of all routes; only the feed task has it.
@@ -55,13 +80,26 @@ pub(crate) struct Slots {
     /// Products whose document may be another one.
     changed: BTreeSet<ProductId>,
     wanted: mpsc::UnboundedSender<Wanted>,
+    /// While the gateway starts.
+    awaited: Option<Awaited>,
 }
 
 impl Slots {
     /// The receiver is for [`follow`].
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Wanted>) {
         let (wanted, queue) = mpsc::unbounded_channel();
-        (Self { known: BTreeMap::new(), changed: BTreeSet::new(), wanted }, queue)
+        (Self { known: BTreeMap::new(), changed: BTreeSet::new(), wanted, awaited: None }, queue)
+    }
+
+    /// What is wanted from now until [`Self::started`] is waited for.
+    pub(crate) fn starting(&mut self) -> FirstChecks {
+        let (awaited, tried) = mpsc::channel(1);
+        self.awaited = Some(awaited);
+        FirstChecks(tried)
+    }
+
+    pub(crate) fn started(&mut self) {
+        self.awaited = None;
     }
 
     /// A record of the product came.
@@ -97,7 +135,8 @@ impl Slots {
         let slot = known.map_or_else(Slot::default, |(_, slot)| slot.clone());
         if known.is_none() || self.changed.contains(&product.id) {
             self.known.insert(of.clone(), (pairs.clone(), slot.clone()));
-            let wanted = Wanted { of, operations: pairs, slot: slot.clone() };
+            let awaited = self.awaited.clone().filter(|_| enforce);
+            let wanted = Wanted { of, operations: pairs, slot: slot.clone(), awaited };
             // Without a receiver the gateway is stopping.
             let _ = self.wanted.send(wanted);
         }
@@ -117,12 +156,13 @@ pub(crate) async fn follow(mut queue: mpsc::UnboundedReceiver<Wanted>, source: A
             open.insert(wanted.of.clone(), wanted);
         }
         let mut failed = BTreeMap::new();
-        for (of, wanted) in std::mem::take(&mut open) {
+        for (of, mut wanted) in std::mem::take(&mut open) {
             let asked = source.validators(&of.0, of.1.as_deref(), wanted.operations.clone());
             match asked.await {
                 Ok(found) => wanted.slot.store(found),
                 Err(error) => {
                     tracing::warn!(product = %of.0, %error, "checks of requests cannot be made");
+                    wanted.awaited = None;
                     failed.insert(of, wanted);
                 }
             }
@@ -248,6 +288,20 @@ async fn gather(
 pub(crate) struct Replay<'s> {
     pub source: &'s mut dyn Source,
     pub gathered: Gathered,
+}
+
+impl<'s> Replay<'s> {
+    /// The source itself if nothing has been read of its body.
+    pub(crate) fn or<'r>(
+        source: &'s mut dyn Source,
+        gathered: Option<Gathered>,
+        room: &'r mut Option<Self>,
+    ) -> &'r mut dyn Source {
+        match gathered {
+            None => source,
+            Some(gathered) => room.insert(Self { source, gathered }),
+        }
+    }
 }
 
 impl Source for Replay<'_> {

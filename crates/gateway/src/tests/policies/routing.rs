@@ -9,7 +9,12 @@ fn with_key(world: &World, line: &str, host: &str, fields: &str) -> Answer {
     world.client().call(&format!("{line} HTTP/1.1\r\nHost: {host}\r\n{key}{fields}\r\n"))
 }
 
-fn version(product: &Product, name: &str, host: Option<&str>, base: &str) -> ProductVersion {
+pub(super) fn version(
+    product: &Product,
+    name: &str,
+    host: Option<&str>,
+    base: &str,
+) -> ProductVersion {
     let upstream = product.upstream.as_ref().unwrap().replace("/base", base);
     ProductVersion {
         version: name.into(),
