@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use keytoll_apispec::OperationMatcher;
 use keytoll_domain::catalog::{
-    Operation, OperationKey, Plan, Product, ProductVersion, UNITS_PER_CALL_MAX, version_path,
+    Operation, OperationKey, Plan, Product, ProductVersion, UNITS_PER_CALL_MAX, VersionBy,
+    version_path,
 };
 use keytoll_domain::feed::{Changed, Snapshot, SnapshotKey};
 use keytoll_domain::ids::{PlanSlug, ProductId};
@@ -27,6 +28,7 @@ use crate::keytable::{
     KeyRecord, KeyTable, KeyTerms, LimitTerms, PlanRecord, Rare, SubscriptionState,
 };
 use crate::options::Clock;
+use crate::outgoing::VersionField;
 use crate::policies::{Policies, deprecation_lines};
 use crate::ports::KeyUpgrade;
 use crate::route::{OperationRoute, ProductCells, ProductLimits, ProductRoute, Routes, Versions};
@@ -376,6 +378,7 @@ impl Compiler {
             texts: product.settings.error_texts,
             bill: product.settings.bill,
             identity_headers: product.settings.identity_headers,
+            version_field: version_field(product, version).map(Box::new),
             signer: self.signer(product),
             limits: self.product_limits(product),
             policies: Policies::of(product).map(Box::new),
@@ -433,6 +436,13 @@ impl Compiler {
             plans,
         }
     }
+}
+
+fn version_field(product: &Product, version: Option<&ProductVersion>) -> Option<VersionField> {
+    let versioning = &product.settings.versioning;
+    let name = version.map_or(&product.version, |version| &version.version);
+    (versioning.by == VersionBy::Header && !product.versions.is_empty())
+        .then(|| VersionField::new(&versioning.header, name))
 }
 
 fn units(units: u64) -> u32 {

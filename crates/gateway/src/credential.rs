@@ -77,22 +77,30 @@ impl Found<'_> {
             && (self.source == KeySource::Header || self.is_key(brand, value))
     }
 
-    /// The query without the parameters that hold a key; the rest keeps its bytes and order.
+    /// The query without the parameters that hold a key; the rest keeps its bytes and order. Some servers end
+    /// parameters at a semicolon too.
     pub(crate) fn strip_query<'q>(
         &self,
         from: &KeyFrom,
         brand: &str,
         query: &'q str,
     ) -> Cow<'q, str> {
-        if from.forward || !query.split('&').any(|pair| self.hides_pair(brand, pair)) {
+        let hides = |part: &str| self.hides_pair(brand, part);
+        let hides_any =
+            |pair: &str| hides(pair) || pair.contains(';') && pair.split(';').any(hides);
+        if from.forward || !query.split('&').any(hides_any) {
             return Cow::Borrowed(query);
         }
         let mut kept = String::with_capacity(query.len());
-        for pair in query.split('&').filter(|pair| !self.hides_pair(brand, pair)) {
-            if !kept.is_empty() {
-                kept.push('&');
+        for pair in query.split('&').filter(|pair| !hides(pair)) {
+            let mut separator = '&';
+            for part in pair.split(';').filter(|part| !hides(part)) {
+                if !kept.is_empty() {
+                    kept.push(separator);
+                }
+                kept.push_str(part);
+                separator = ';';
             }
-            kept.push_str(pair);
         }
         Cow::Owned(kept)
     }
@@ -144,6 +152,15 @@ fn from_query(query: Option<&str>) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
     let mut pairs = 0;
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // Behind a semicolon it is a parameter for some servers and part of a value for others.
+        let hidden = pair.contains(';')
+            && pair.split(';').skip(1).any(|part| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                !value.is_empty() && decode(name).as_ref() == QUERY_NAME
+            });
+        if hidden {
+            return Err(Refusal::KeyAmbiguous);
+        }
         if decode(name).as_ref() != QUERY_NAME {
             continue;
         }
@@ -156,7 +173,7 @@ fn from_query(query: Option<&str>) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
 }
 
 /// Percent escapes and plus signs decoded; nothing is copied where there are none.
-fn decode(text: &str) -> Cow<'_, [u8]> {
+pub(crate) fn decode(text: &str) -> Cow<'_, [u8]> {
     if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Cow::Borrowed(text.as_bytes());
     }

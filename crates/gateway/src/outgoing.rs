@@ -25,6 +25,8 @@ pub(crate) struct Outgoing<'r> {
     pub rest: &'r str,
     pub query: Option<Cow<'r, str>>,
     pub key: Option<(&'r Found<'r>, &'r KeyFrom, &'r str)>,
+    /// Which version was chosen, for products that name it by header.
+    pub version: Option<&'r VersionField>,
     /// Who calls, for products that tell their upstream.
     pub identity: Option<&'r KeyRecord>,
     /// The product's own, after all others.
@@ -35,6 +37,29 @@ pub(crate) struct Outgoing<'r> {
     pub framing: BodyFraming,
     /// The client wants to speak WebSocket.
     pub websocket: bool,
+}
+
+/// The field that names a product's version. Only we write it, so that the upstream reads the version that is metered.
+pub(crate) struct VersionField {
+    name: Box<str>,
+    /// With its end; empty where the version's name cannot stand in a field.
+    line: Box<[u8]>,
+}
+
+impl VersionField {
+    pub(crate) fn new(name: &str, version: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let fits = version.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        let line = if fits { format!("{name}: {version}\r\n") } else { String::new() };
+        Self { name: name.into(), line: line.into_bytes().into() }
+    }
+
+    /// An underscore is a dash for some servers.
+    fn is(&self, name: &[u8]) -> bool {
+        let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        name.len() == self.name.len()
+            && name.iter().map(plain).eq(self.name.bytes().map(|byte| plain(&byte)))
+    }
 }
 
 impl Outgoing<'_> {
@@ -58,6 +83,9 @@ impl Outgoing<'_> {
             }
         }
         self.write_forwarding(out);
+        if let Some(field) = self.version {
+            put(out, &[&field.line]);
+        }
         if self.identity.is_some() {
             identity::write(out, self.identity);
         }
@@ -97,7 +125,9 @@ impl Outgoing<'_> {
 
     /// Servers that hand fields on as variables read an underscore as a dash, so that both are held back.
     fn is_held_back(&self, field: Field<'_>) -> bool {
-        if self.is_held_back_as(field.id, field) {
+        if self.is_held_back_as(field.id, field)
+            || self.version.is_some_and(|version| version.is(field.name))
+        {
             return true;
         }
         if !field.name.contains(&b'_') {

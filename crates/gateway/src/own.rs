@@ -17,6 +17,7 @@ use crate::answer::{self, Answer, Context};
 use crate::call::{Start, micros_since};
 use crate::client::Client;
 use crate::core::Core;
+use crate::credential::decode;
 use crate::metrics::Outcome;
 use crate::request::Request;
 use crate::route::ProductRoute;
@@ -218,13 +219,22 @@ pub(crate) fn line(
 
 /// The path as the log may have it: a key that somebody put into it is left out.
 fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
-    let is_key =
-        |segment: &str| segment.len() >= KEY_MIN_BYTES && has_brand_form(brand, segment.as_bytes());
-    if !path.split('/').any(is_key) {
+    let is_key = |part: &str| part.len() >= KEY_MIN_BYTES && has_brand_form(brand, &decode(part));
+    let ends = |character: char| matches!(character, '/' | ';' | '=' | ',' | '&');
+    if !path.split(ends).any(is_key) {
         return Cow::Borrowed(path);
     }
-    let shown = path.split('/').map(|segment| if is_key(segment) { "***" } else { segment });
-    Cow::Owned(shown.collect::<Vec<_>>().join("/"))
+    let mut shown = String::with_capacity(path.len());
+    for part in path.split_inclusive(ends) {
+        let bare = part.trim_end_matches(ends);
+        if is_key(bare) {
+            shown.push_str("***");
+            shown.push_str(&part[bare.len()..]);
+        } else {
+            shown.push_str(part);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Logs a request that no product answered.

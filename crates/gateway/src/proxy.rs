@@ -444,6 +444,7 @@ impl Inbound<'_> {
             rest: self.rest,
             query,
             key,
+            version: self.product.version_field.as_deref(),
             identity: caller.filter(|_| self.product.identity_headers),
             signing: self.product.signer.as_deref().map(|signer| (signer, self.start.at)),
             rules: self.product.policies.as_ref().and_then(|policies| policies.request.as_ref()),

@@ -14,6 +14,7 @@ use keytoll_domain::time::Timestamp;
 use crate::bits::BitSet;
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
+use crate::outgoing::VersionField;
 use crate::policies::{Closed, Notice, Policies};
 use crate::signing::Signer;
 use crate::upstream::cluster::Cluster;
@@ -80,6 +81,8 @@ pub(crate) struct ProductRoute {
     pub bill: Bill,
     /// Whether its upstream is told who calls.
     pub identity_headers: bool,
+    /// Tells the upstream this version, where a header names versions.
+    pub version_field: Option<Box<VersionField>>,
     /// For products whose upstream refuses what is not signed.
     pub signer: Option<Box<Signer>>,
     /// Windows over all its callers.

@@ -1,5 +1,7 @@
 //! Where a request held its key, so that the proxy which asked about it can take it out.
 
+use std::borrow::Cow;
+
 use crate::credential::{Found, KeyFrom};
 use crate::fields::Fields;
 
@@ -26,7 +28,8 @@ impl KeyPlaces {
             }
         }
         for pair in query.into_iter().flat_map(|query| query.split('&')) {
-            if !pair.is_empty() && found.strip_query(from, brand, pair).is_empty() {
+            // A parameter that hides the key behind a semicolon goes as a whole.
+            if matches!(found.strip_query(from, brand, pair), Cow::Owned(_)) {
                 let name = pair.split_once('=').map_or(pair, |(name, _)| name);
                 places.query.push(name.to_owned());
             }

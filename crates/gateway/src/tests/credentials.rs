@@ -59,6 +59,32 @@ fn query_key_is_taken_when_switched_on_and_never_forwarded() {
 }
 
 #[test]
+fn key_behind_a_semicolon_is_none_and_never_forwarded() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let mut setup = Setup::new(&upstream);
+    setup.settings.key_from = all_sources();
+    let with_query = setup.start();
+    for query in ["?a=1;api_key=secret-of-alice", "?a=1;b;api%5fkey=secret-of-alice"] {
+        let line = format!("GET /zoo/animals{query}");
+        assert_eq!(world.call(&line, "").code(), "key_in_query");
+        assert_eq!(with_query.call(&line, "").code(), "key_ambiguous");
+    }
+    let key = "X-API-Key: secret-of-alice\r\n";
+    for (asked, forwarded) in [
+        ("?a=1;api_key=secret-of-alice", "?a=1"),
+        ("?a=1;%61pi_key=secret%2Dof-alice;b=2&c", "?a=1;b=2&c"),
+        ("?api_key=secret-of-alice;b=2", "?b=2"),
+        ("?api_key=sk_live_abc;b=2&c=3", "?c=3"),
+        ("?a=1;api_key=other;b", "?a=1;api_key=other;b"),
+    ] {
+        assert_eq!(world.call(&format!("GET /zoo/animals{asked}"), key).status, 200, "{asked}");
+        let line = format!("GET /base/animals{forwarded} HTTP/1.1\r\n");
+        assert!(upstream.last().starts_with(&line), "{}", upstream.last());
+    }
+}
+
+#[test]
 fn other_places_are_cleaned_of_keys_and_keep_everything_else() {
     let upstream = Upstream::new();
     let mut setup = Setup::new(&upstream);

@@ -26,4 +26,7 @@ fn every_place_of_the_key_is_named_and_no_other() {
     let found = places(&[KeySource::Bearer], &both, "a=b&api%5Fkey=secret-1&&api_key=secret-1");
     assert_eq!(found.headers, ["authorization", "x-api-key"]);
     assert_eq!(found.query, ["api%5Fkey", "api_key"]);
+
+    let hidden = places(&[KeySource::Header], &by_header[1..], "a=b&c=1;api_key=secret-1");
+    assert_eq!(hidden.query, ["c"]);
 }

@@ -122,6 +122,24 @@ fn versions_by_header_are_looked_at_after_the_key() {
 }
 
 #[test]
+fn upstream_reads_the_version_that_is_metered() {
+    let upstream = Upstream::new();
+    let world = versioned(&upstream, VersionBy::Header);
+    for (path, fields, version) in [
+        ("/zoo/animals", "", "1"),
+        ("/zoo/beasts/7", "X-API-Version: 2 \r\nx-api-version:2\r\n", "2"),
+        ("/zoo/animals", "X_API_Version: 2\r\n", "1"),
+        ("/zoo/beasts/7", "X-API-Version: 2\r\nX_Api-Version: 3.1\r\n", "2"),
+        ("/zoo/beasts/7", "X-API-Version: 2\r\nConnection: x-api-version\r\n", "2"),
+    ] {
+        assert_eq!(with_key(&world, &format!("GET {path}"), "a", fields).status, 200, "{fields}");
+        let seen = upstream.last().to_lowercase().replace('_', "-");
+        let lines: Vec<_> = seen.lines().filter(|line| line.starts_with("x-api-version")).collect();
+        assert_eq!(lines, [format!("x-api-version: {version}")], "{fields}");
+    }
+}
+
+#[test]
 fn versions_by_host_answer_on_theirs() {
     let upstream = Upstream::new();
     let world = versioned(&upstream, VersionBy::Host);
