@@ -91,8 +91,10 @@ fn line_end(input: &[u8]) -> Result<Option<usize>, Malformed> {
 
 fn size_of(line: &[u8]) -> Result<u64, Malformed> {
     let digits = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
-    let rest = line[digits..].trim_ascii_start();
-    if digits == 0 || digits > 15 || !(rest.is_empty() || rest[0] == b';') {
+    let space = line[digits..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let rest = &line[digits + space..];
+    let is_plain = rest.iter().all(|b| *b == b'\t' || !b.is_ascii_control());
+    if digits == 0 || digits > 15 || !(rest.is_empty() || rest[0] == b';') || !is_plain {
         return Err(Malformed);
     }
     let value = |b: u8| u64::from((b as char).to_digit(16).unwrap_or(0));

@@ -22,7 +22,7 @@ fn decode(bytes: &[u8], piece: usize) -> Result<(Vec<u8>, bool), Malformed> {
 
 #[test]
 fn bodies_decode_in_pieces_of_every_size() {
-    let body = b"5;x=\"y\"\r\nhello\r\n06 \r\n world\r\n0\r\nTrailer: 1\r\n\r\n";
+    let body = b"5 \t; x=\"y\"\r\nhello\r\n06 \r\n world\r\n0\r\nTrailer: 1\r\n\r\n";
     for piece in 1..=body.len() {
         assert_eq!(decode(body, piece), Ok((b"hello world".to_vec(), true)), "{piece}");
     }
@@ -31,7 +31,10 @@ fn bodies_decode_in_pieces_of_every_size() {
 
 #[test]
 fn bodies_with_two_readings_are_refused() {
-    let wrong: [&[u8]; 9] = [
+    let wrong: [&[u8]; 12] = [
+        b"5\r\r\nhello\r\n",
+        b"5\x0c;x\r\nhello\r\n",
+        b"5;x\r0\r\nhello\r\n",
         b"\r\n",
         b"g\r\n",
         b"-1\r\n",

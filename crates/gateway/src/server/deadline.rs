@@ -94,6 +94,11 @@ impl Deadline {
         self.entry(|entry, _| entry.at = entry.at.min(at));
     }
 
+    /// Whether this tick has come.
+    pub(crate) fn is_past(&self, at: u64) -> bool {
+        self.of.now() >= at
+    }
+
     /// Ready when the limit has passed.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.entry(|entry, tick| {

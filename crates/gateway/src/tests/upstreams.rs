@@ -3,9 +3,11 @@
 mod differential;
 mod tls;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use keytoll_domain::catalog::{Ejection, HealthCheck, Retries, Target, UpstreamOptions};
 
@@ -106,6 +108,44 @@ fn a_dead_target_fails_no_call_and_comes_back() {
     });
     assert_eq!(metric(&world, "never_sent_total"), 0);
     assert_eq!(metric(&world, "upstream_retries_total"), 0, "nothing was sent to the dead one");
+}
+
+#[test]
+fn a_client_that_reads_slowly_is_no_fault_of_its_upstream() {
+    const LENGTH: usize = 16 << 20;
+    let upstream = || {
+        Upstream::with(|served| {
+            let small = served.head.starts_with("GET /pens");
+            let length = if small { 100 } else { LENGTH };
+            served.client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+            // All but the last byte.
+            let _ = served.client.stream.write_all(&vec![b'x'; length - 1]);
+            while served.client.fill() > 0 {}
+            Then::Close
+        })
+    };
+    let (one, two) = (upstream(), upstream());
+    let eject = Some(Ejection { failures: 1, secs: 3600 });
+    let options = UpstreamOptions { eject, total_ms: Some(1000), ..UpstreamOptions::default() };
+    let world = setup(&[(one.addr, 1), (two.addr, 1)], options).start();
+    let up = |upstream: &Upstream| {
+        let target = format!("target=\"http://{}\"", upstream.addr);
+        metric(&world, &format!("upstream_up{{product=\"zoo\",{target}}}"))
+    };
+    let get = |path: &str| {
+        let mut client = world.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n\r\n"));
+        client
+    };
+    let mut slow = get("/zoo/animals");
+    pause(Duration::from_millis(1500));
+    assert_eq!(slow.head().status, 200);
+    assert!(slow.take(LENGTH).len() < LENGTH, "the answer broke off");
+    assert_eq!((up(&one), up(&two)), (1, 1));
+    let mut quick = get("/zoo/pens");
+    assert_eq!(quick.head().status, 200);
+    assert_eq!(quick.take(100).len(), 99);
+    assert_eq!(up(&one) + up(&two), 1, "it was the upstream that was too slow");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Exchange {
     sends_before: u32,
     /// At least one byte of an answer arrived.
     pub answered: bool,
+    /// What the request's head says of its body's length.
+    announced: Option<u64>,
     /// Counts the call for its target, once it has been answered.
     pub flight: Option<Flight>,
 }
@@ -86,6 +88,7 @@ impl Exchange {
             sent,
             sends_before,
             answered: false,
+            announced: if let BodyFraming::Length(length) = framing { Some(length) } else { None },
             flight: None,
         }
     }
@@ -98,6 +101,11 @@ impl Exchange {
     /// Nothing was sent on this connection, and nothing of the body was taken for it.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.sent && self.bytes_up == 0
+    }
+
+    /// The time limit of the whole call has passed.
+    pub(crate) fn is_late(&self, source: &dyn Source) -> bool {
+        self.limits.until.is_some_and(|until| source.deadline().is_past(until))
     }
 
     /// Longest pause of its bytes.
@@ -262,7 +270,16 @@ impl Exchange {
 
     fn take(&mut self, filled: Fill, chunked: bool) -> Result<(), Failure> {
         match filled {
-            Fill::Data(count) => self.bytes_up += count as u64,
+            Fill::Data(count) => {
+                self.bytes_up += count as u64;
+                if self.announced.is_some_and(|announced| self.bytes_up > announced) {
+                    return Err(Failure::ClientBroke);
+                }
+            }
+            // A body that is shorter than its head says would take its rest from the next request.
+            Fill::End if self.announced.is_some_and(|announced| self.bytes_up < announced) => {
+                return Err(Failure::ClientBroke);
+            }
             Fill::End => {
                 self.upload = Upload::Done;
                 if chunked {
@@ -314,3 +331,6 @@ impl Exchange {
         Poll::Ready(if self.waits_for_client { Failure::ClientSlow } else { Failure::Timeout })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ pub(crate) struct Relay {
     state: State,
     keep_alive: bool,
     finish: Finish,
+    /// The client once did not take what was there.
+    client_lagged: bool,
     /// What followed the body; only HTTP/2 has a way to say it.
     trailers: Option<Box<HeaderMap>>,
 }
@@ -38,8 +40,14 @@ impl Relay {
             Framing::Chunked => State::Chunked(Chunked::Size),
             Framing::UntilClose | Framing::Switched => State::UntilClose,
         };
-        let mut relay =
-            Self { exchange: Some(exchange), state, keep_alive, finish, trailers: None };
+        let mut relay = Self {
+            exchange: Some(exchange),
+            state,
+            keep_alive,
+            finish,
+            client_lagged: false,
+            trailers: None,
+        };
         // A request that is still being sent is given up when its answer has no body to wait for.
         if matches!(relay.state, State::Done) {
             relay.end();
@@ -121,9 +129,15 @@ impl Relay {
         let Some(exchange) = &mut self.exchange else { return Poll::Ready(Ok(())) };
         match ready!(exchange.poll_more(cx, source)) {
             Ok(0) if matches!(self.state, State::UntilClose) => self.end(),
-            Ok(0) => return Poll::Ready(Err(self.fail(Failure::Broken))),
+            Ok(0) => return Poll::Ready(Err(self.fail(Failure::Broken, true))),
             Ok(_) => {}
-            Err(failure) => return Poll::Ready(Err(self.fail(failure))),
+            Err(failure) => {
+                // The time that all may take together passed while the client took its own.
+                let excused =
+                    failure == Failure::Timeout && self.client_lagged && exchange.is_late(source);
+                let blames = failure.is_of_upstream() && !excused;
+                return Poll::Ready(Err(self.fail(failure, blames)));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -134,6 +148,7 @@ impl Relay {
         cx: &mut Context<'_>,
         source: &mut dyn Source,
     ) -> Result<(), Failure> {
+        self.client_lagged = true;
         let Some(exchange) = &mut self.exchange else { return Ok(()) };
         exchange.drive_upload(cx, source)
     }
@@ -152,11 +167,11 @@ impl Relay {
         }
     }
 
-    fn fail(&mut self, failure: Failure) -> Failure {
+    fn fail(&mut self, failure: Failure, blames_upstream: bool) -> Failure {
         self.state = State::Done;
         if let Some(exchange) = self.exchange.take() {
             self.finish.bytes_in = exchange.bytes_up;
-            if let Some(flight) = exchange.flight.filter(|_| failure.is_of_upstream()) {
+            if let Some(flight) = exchange.flight.filter(|_| blames_upstream) {
                 flight.failed();
             }
         }
