@@ -1,7 +1,7 @@
-//! The last calls of a key: what the gateway of this process remembers, with the names of operations.
+//! The last calls of a key: what the gateway of this process finds in its journal, with the names of operations.
 //!
-//! Nothing here is stored: a gateway knows its own calls since it started. Who asks a process without a gateway, or one
-//! of several, is told that the answer is not complete.
+//! A gateway knows its own calls. Who asks a process without a gateway, or one of several, is told that the answer is
+//! not complete.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ use keytoll_domain::time::Timestamp;
 use keytoll_store::product::operation_name;
 use keytoll_store::{StoreError, Tx};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use crate::actor::{Actor, Right};
 use crate::ctx::Ctx;
@@ -21,16 +22,13 @@ use crate::keys::{KeyError, find};
 use crate::page::PageRequest;
 use crate::receipts;
 
-/// Calls that a gateway remembers of one key.
-pub const CALLS_PER_KEY: u32 = 100;
-
-/// The gateway of this process. Answers at once.
+/// The gateway of this process. Reads files to answer.
 pub trait RecentCalls: Send + Sync {
     /// The newest first, those before `before`, at most `limit`; `None` when the gateway has stopped.
     fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls>;
 }
 
-/// What one node remembers.
+/// What one node knows.
 #[derive(Clone, Debug)]
 pub struct NodeCalls {
     pub node: String,
@@ -78,7 +76,13 @@ pub async fn of_key(
     let mut tx = ctx.store.read().await?;
     find(&mut tx, actor, key, Right::Read).await?;
     let limit = usize::try_from(page.limit()).unwrap_or(usize::MAX);
-    let told = ctx.recent_calls.get().and_then(|port| port.of_key(key, page.cursor, limit));
+    let told = match ctx.recent_calls.get().cloned() {
+        Some(port) => {
+            let told = spawn_blocking(move || port.of_key(key, page.cursor, limit));
+            told.await.unwrap_or_default()
+        }
+        None => None,
+    };
     let Some(NodeCalls { node, calls }) = told else { return Ok(CallLog::default()) };
     let names = names(&mut tx, &calls).await?;
     drop(tx);

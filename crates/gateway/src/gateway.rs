@@ -363,8 +363,8 @@ impl Handle {
         journal.is_some_and(|journal| journal.settle(patience))
     }
 
-    /// The last calls of the key at this gateway since it started, the newest first: those before `before`, at most
-    /// `limit`. None unless the options say that they are remembered.
+    /// The last calls of the key at this gateway, the newest first: those before `before`, at most `limit`. None unless
+    /// the options say that this will be asked. Reads files: not for a runtime's thread.
     pub fn recent_calls(
         &self,
         key: KeyId,
@@ -372,7 +372,11 @@ impl Handle {
         limit: usize,
     ) -> Vec<RecentCall> {
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        journal.map_or_else(Vec::new, |journal| journal.recent_calls(key, before, limit))
+        let calls = journal.map(|journal| journal.recent_calls(key, before, limit));
+        calls.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|error| {
+            tracing::error!(%error, "the last calls of a key cannot be read");
+            Vec::new()
+        })
     }
 
     /// The body of `/metrics`.

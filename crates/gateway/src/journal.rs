@@ -11,6 +11,7 @@
 
 mod event;
 mod fold;
+mod group;
 mod map;
 mod offer;
 mod read;
@@ -36,7 +37,7 @@ use tokio::runtime::Handle;
 
 pub use event::{Charge, End, Event, SLOT_BYTES};
 pub use read::{Call, read};
-pub use recent::{CALLS_MAX, CALLS_PER_KEY};
+pub use recent::EVENTS_MAX;
 pub use recover::{Recovery, node};
 pub use segment::SegmentId;
 pub use shared::Stats;
@@ -72,7 +73,7 @@ pub struct Options {
     /// Keep events at least this long (the longest window or more), within `max_bytes`.
     pub retain_secs: i64,
     pub clock: Clock,
-    /// Whether the last calls of keys are remembered, for [`Journal::recent_calls`].
+    /// Whether [`Journal::recent_calls`] will be asked.
     pub recent_calls: bool,
     /// Before the first new try of an offer; tests shorten it.
     first_pause: Duration,
@@ -200,16 +201,16 @@ impl Journal {
         self.shared.add_refused(rows);
     }
 
-    /// The last calls of the key in this run, the newest first: those before `before`, at most `limit`. A call is
-    /// here after the next sync.
+    /// The last calls of the key at this node, the newest first: those before `before`, at most `limit`. A call is here
+    /// after the next sync. At most [`EVENTS_MAX`] events are read for it; blocks meanwhile.
     pub fn recent_calls(
         &self,
         key: KeyId,
         before: Option<RequestId>,
         limit: usize,
-    ) -> Vec<RecentCall> {
-        let recent = self.shared.recent.as_ref();
-        recent.map_or_else(Vec::new, |recent| recent.of_key(key, before, limit))
+    ) -> io::Result<Vec<RecentCall>> {
+        let Some(recent) = &self.shared.recent else { return Ok(Vec::new()) };
+        recent.of_key(&self.dir, key, before, limit)
     }
 
     pub fn stats(&self) -> Stats {

@@ -64,7 +64,7 @@ pub struct JournalOptions {
     pub max_bytes: u64,
     /// Instead of the journal's own; for tests and small disks.
     pub segment_bytes: Option<u64>,
-    /// Whether the last calls of keys are remembered; only a process that shows them needs it.
+    /// Whether the last calls of keys will be asked for; only a process that shows them needs it.
     pub recent_calls: bool,
 }
 

@@ -16,6 +16,10 @@ pub const SLOT_BYTES: usize = 96;
 /// Bytes of a slot before its CRC.
 pub(super) const BODY_BYTES: usize = SLOT_BYTES - 4;
 
+/// Where a slot has its request, and a charge its key.
+const REQUEST_AT: usize = 16;
+const KEY_AT: usize = 32;
+
 const KIND_CHARGE: u8 = 1;
 const KIND_END: u8 = 2;
 const FLAG_TEST: u8 = 1;
@@ -159,11 +163,29 @@ pub(super) fn decode(bytes: &SlotBytes, slot: u32) -> Slot {
     }
 }
 
+/// Whether this may be a charge of the key: a look before [`decode`], which costs more.
+#[inline]
+pub(super) fn charge_is_of(bytes: &SlotBytes, key: &[u8; 16]) -> bool {
+    bytes[0] == KIND_CHARGE && bytes[KEY_AT..KEY_AT + 16] == *key
+}
+
+/// Whose charge this may be.
+#[inline]
+pub(super) fn key_of(bytes: &SlotBytes) -> Option<[u8; 16]> {
+    (bytes[0] == KIND_CHARGE).then(|| field(bytes, KEY_AT))
+}
+
+/// The request whose end this may be: a look before [`decode`], which costs more.
+#[inline]
+pub(super) fn end_of(bytes: &SlotBytes) -> Option<u128> {
+    (bytes[0] == KIND_END).then(|| u128::from_le_bytes(field(bytes, REQUEST_AT)))
+}
+
 fn decode_charge(bytes: &SlotBytes) -> Charge {
     let test = bytes[1] & FLAG_TEST != 0;
     Charge {
         at: time(bytes, 8),
-        key: KeyId::from_bytes(field(bytes, 32)),
+        key: KeyId::from_bytes(field(bytes, KEY_AT)),
         subscription: SubscriptionId::from_bytes(field(bytes, 48)),
         period_start: time(bytes, 64),
         operation: OperationKey(i64::from_le_bytes(field(bytes, 72))),
@@ -172,14 +194,14 @@ fn decode_charge(bytes: &SlotBytes) -> Charge {
         units_admitted: u32::from_le_bytes(field(bytes, 80)),
         units_charged: u32::from_le_bytes(field(bytes, 84)),
         latency_micros: u32::from_le_bytes(field(bytes, 88)),
-        request: u128::from_le_bytes(field(bytes, 16)),
+        request: u128::from_le_bytes(field(bytes, REQUEST_AT)),
         verification: bytes[1] & FLAG_VERIFICATION != 0,
     }
 }
 
 fn decode_end(bytes: &SlotBytes) -> End {
     End {
-        request: u128::from_le_bytes(field(bytes, 16)),
+        request: u128::from_le_bytes(field(bytes, REQUEST_AT)),
         at: time(bytes, 8),
         bytes_in: u64::from_le_bytes(field(bytes, 32)),
         bytes_out: u64::from_le_bytes(field(bytes, 40)),

@@ -1,5 +1,5 @@
-//! The offering thread: reads the events of seals back, folds them, and gives the batch to the sink until
-//! it is taken, in order. It holds one batch at a time, however long the sink is away.
+//! The offering thread: gives what is sealed to the sink as a batch of sums until it is taken, in order. It holds one
+//! batch at a time, however long the sink is away.
 //!
 //! Seals that wait go together into one batch, because a key costs its rows once per batch. The more rows
 //! a batch had, the longer the next one is waited for: taking rows stays within [`ROW_COST`], so that ten
@@ -13,21 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use keytoll_domain::ledger::{RefusedRow, Seal};
+use keytoll_domain::ledger::RefusedRow;
 use tokio::runtime::Handle;
 
 use super::Options;
-use super::event::{Event, SLOT_BYTES, Slot};
-use super::fold::Fold;
+use super::group::Group;
 use super::seals::{Hash, Reader, Record, chain};
-use super::segment::{Segment, SegmentId, decoded};
+use super::segment::{Segment, SegmentId};
 use super::shared::Shared;
 use crate::ports::{PortError, Taken, UsageSink};
 
-/// Most seals in one batch: at 30 000 events a second, half a minute's.
-const SEALS_PER_BATCH: usize = 64;
-/// A batch is closed when it has so many sums (each up to three rows): some 15 MB.
-const SUMS_PER_BATCH: usize = 50_000;
 /// The wait that one row is worth. A row takes 2 to 3 µs of CPU, so this is about 2 % of a core...
 const ROW_COST: Duration = Duration::from_micros(150);
 /// ...up to so many rows, which some 2 000 busy keys make; so many keys more wait longer, for half a percent.
@@ -135,29 +130,43 @@ impl Offerer {
 
     /// Offers what is sealed; the rows of the last batch, or none when there is more to offer at once.
     fn offer_through(&mut self, state: &mut State, sealed: u64) -> Result<usize, Reason> {
-        let reader = Reader::open(&self.dir)?;
-        let mut previous = reader.hash_of(state.taken)?;
-        let mut group = Group::default();
         let mut rows = 0;
-        for record in reader.range(state.taken + 1, sealed) {
-            let record = record?;
+        while state.taken < sealed {
             if self.shared.stopping() {
                 return Err(Reason::Stopped);
             }
-            self.fold(&record, &previous, &mut group)?;
-            previous = record.sha256;
-            if record.sequence == sealed || group.is_full() {
-                let group = std::mem::take(&mut group);
-                let (last, bytes) = (record.sequence, group.bytes.clone());
-                rows = group.fold.len() * 3;
-                let through = self.offer(state, group)?;
-                self.advance(state, &bytes, through);
-                if through < last {
-                    return Ok(0);
-                }
+            let group = match self.shared.take_ready(state.taken + 1) {
+                Ok(group) => group,
+                Err(next) => self.gather(state.taken, next.map_or(sealed, |next| next - 1))?,
+            };
+            let (last, bytes) = (group.last(), group.bytes.clone());
+            rows = group.fold.len() * 3;
+            let through = self.offer(state, group)?;
+            self.advance(state, &bytes, through);
+            if Some(through) < last {
+                return Ok(0);
             }
         }
         Ok(rows)
+    }
+
+    /// Reads seals after `taken`, at most through `last`, back into a group.
+    fn gather(&mut self, taken: u64, last: u64) -> Result<Group, Reason> {
+        let reader = Reader::open(&self.dir)?;
+        let mut previous = reader.hash_of(taken)?;
+        let mut group = Group::default();
+        for record in reader.range(taken + 1, last) {
+            if self.shared.stopping() {
+                return Err(Reason::Stopped);
+            }
+            let record = record?;
+            self.read(&record, &previous, &mut group)?;
+            previous = record.sha256;
+            if group.is_full() {
+                break;
+            }
+        }
+        Ok(group)
     }
 
     /// Notes that the sink has the first of the seals whose sizes are given.
@@ -171,19 +180,13 @@ impl Offerer {
 
     /// Events that are damaged count nothing, and the log and `ledger verify` say so; a seal is offered
     /// all the same, because the ones after it must not wait for ever.
-    fn fold(&mut self, record: &Record, previous: &Hash, group: &mut Group) -> io::Result<()> {
+    fn read(&mut self, record: &Record, previous: &Hash, group: &mut Group) -> io::Result<()> {
         let bytes = self.ranges.read(record)?.unwrap_or_default();
         if chain(previous, &bytes) != record.sha256 {
             self.shared.counters.bad_seals.fetch_add(1, Ordering::Relaxed);
             tracing::error!(sequence = record.sequence, segment = %record.segment, "sealed events are damaged or gone");
         }
-        for slot in decoded(&bytes, record.first) {
-            if let Slot::Event(Event::Charge(charge)) = slot {
-                group.fold.add(&charge);
-            }
-        }
-        group.seals.push(record.seal(&self.node, previous));
-        group.bytes.push(u64::from(record.count) * SLOT_BYTES as u64);
+        group.add(record, previous, &self.node, &bytes);
         Ok(())
     }
 
@@ -222,21 +225,6 @@ struct State {
     taken: u64,
     refused: Vec<RefusedRow>,
     pause: Duration,
-}
-
-/// Seals on their way into one batch.
-#[derive(Default)]
-struct Group {
-    seals: Vec<Seal>,
-    /// Bytes of each seal's events.
-    bytes: Vec<u64>,
-    fold: Fold,
-}
-
-impl Group {
-    fn is_full(&self) -> bool {
-        self.seals.len() >= SEALS_PER_BATCH || self.fold.len() >= SUMS_PER_BATCH
-    }
 }
 
 /// How long the next batch waits after one of so many rows.

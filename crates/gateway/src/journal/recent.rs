@@ -1,305 +1,211 @@
-//! The last calls of each key, for people: the sealing thread notes what it has sealed, the portal reads.
+//! The last calls of a key, for people: found by reading the journal backwards.
 //!
-//! No core ever waits here: the lock is between those two. It holds at most [`CALLS_PER_KEY`] calls of a key and
-//! [`CALLS_MAX`] in all; past either the oldest goes. Memory is taken as calls come, [`ROWS_PER_BLOCK`] at a time, and
-//! kept. Calls of one core are in their order; of a key that makes more than [`CALLS_PER_KEY`] calls within one sync on
-//! several cores, those of some core stay.
+//! What a call costs for this is two bits: each seal has a Bloom filter of the keys in it (B. H. Bloom, "Space/time
+//! trade-offs in hash coding with allowable errors", 1970), so that what lies between the calls of a quiet key is not
+//! read. The filters are kept in memory, the newest [`FILTERS_MAX_BYTES`] of them.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 
-use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::key::Environment;
 use keytoll_domain::ledger::{CallEnd, RecentCall};
-use keytoll_domain::time::Timestamp;
 
-use super::event::{Charge, End, Event, Slot};
+use super::event::{
+    Charge, End, Event, SLOT_BYTES, Slot, charge_is_of, decode, end_of, field, key_of,
+};
 use super::lock;
-use super::segment::{Segment, decoded};
+use super::offer::Ranges;
+use super::seals::{Reader, Record};
+use super::segment::slots_of;
 
-/// Calls that are remembered of one key.
-pub const CALLS_PER_KEY: usize = 100;
-/// Calls that are remembered in all.
-pub const CALLS_MAX: usize = 100_000;
-/// Rows that memory is taken for at once: 64 KiB.
-const ROWS_PER_BLOCK: usize = 1024;
-/// Slots noted at a time: the reader waits less than a millisecond.
-const SLOTS_PER_NOTE: u32 = 4096;
-/// No row.
-const NONE: u32 = u32::MAX;
+/// Events that are read for one answer, the newest first: 24 MiB, some ten milliseconds.
+pub const EVENTS_MAX: u64 = 256 * 1024;
+/// A call's end is looked for in so many seals after its own: some ten seconds of one core.
+const ENDS_SEALS: u64 = 16;
+const FILTERS_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// About every second event is a charge, so each has eight bits; one seal in twenty is read in vain.
+const BITS_PER_EVENT: usize = 4;
 
-/// The log with its lock.
-pub(super) struct Recent(Mutex<Log>);
+#[derive(Default)]
+pub(super) struct Recent {
+    filters: Mutex<Filters>,
+    /// Held by who reads: one at a time, however many ask.
+    reading: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Filters {
+    /// In the order of their seals.
+    kept: VecDeque<Filter>,
+    bytes: usize,
+}
+
+struct Filter {
+    sequence: u64,
+    /// A power of two.
+    bits: Box<[u64]>,
+}
 
 impl Recent {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Log::new(CALLS_PER_KEY, CALLS_MAX)))
-    }
-
-    /// Notes the calls in slots `[first, end)`.
-    pub(super) fn note(&self, segment: &Segment, first: u32, end: u32) -> io::Result<()> {
-        let mut first = first;
-        while first < end {
-            let count = SLOTS_PER_NOTE.min(end - first);
-            let bytes = segment.read(first, count)?;
-            let mut log = lock(&self.0);
-            for slot in decoded(&bytes, first) {
-                match slot {
-                    Slot::Event(Event::Charge(charge)) => log.charge(&charge),
-                    Slot::Event(Event::End(end)) => log.end(&end),
-                    Slot::Empty | Slot::Bad => {}
-                }
+    /// Notes whose calls are in the seal with these slots.
+    pub(super) fn note(&self, sequence: u64, slots: &[u8]) {
+        let bits = slots.len() / SLOT_BYTES * BITS_PER_EVENT;
+        let words = bits.div_ceil(64).next_power_of_two();
+        let mut filter = Filter { sequence, bits: vec![0; words].into_boxed_slice() };
+        for key in slots_of(slots).filter_map(key_of) {
+            for bit in filter.places(&key) {
+                filter.bits[bit / 64] |= 1 << (bit % 64);
             }
-            first += count;
         }
-        Ok(())
+        lock(&self.filters).push(filter);
     }
 
-    /// The newest first, those before `before` only.
+    /// The newest first, those before `before` only, at most `limit`: what is sealed, and found without reading more
+    /// than [`EVENTS_MAX`] events.
     pub(super) fn of_key(
         &self,
+        dir: &Path,
         key: KeyId,
         before: Option<RequestId>,
         limit: usize,
-    ) -> Vec<RecentCall> {
-        let mut calls = lock(&self.0).of_key(key, before);
+    ) -> io::Result<Vec<RecentCall>> {
+        let _one = lock(&self.reading);
+        let skipped = lock(&self.filters).without(key);
+        let reader = Reader::open(dir)?;
+        let newest = reader.count()?;
+        let mut ranges = Ranges::new(dir);
+        let (mut calls, mut near) = (Vec::new(), BTreeSet::new());
+        let (mut left, mut enough_at) = (EVENTS_MAX, None);
+        for sequence in (1..=newest).rev() {
+            if left == 0 {
+                break;
+            }
+            if skipped.binary_search(&sequence).is_ok() {
+                continue;
+            }
+            let record = reader.get(sequence)?;
+            // Seals of one sync are of one time: another core's calls may be newer than those found.
+            if enough_at.is_some_and(|at| record.sealed_at < at) {
+                break;
+            }
+            let Some(bytes) = ranges.read(&record)? else { break };
+            left = left.saturating_sub(u64::from(record.count));
+            each_charge(&record, &bytes, key, |charge| {
+                if before.is_none_or(|before| charge.request < before.0) {
+                    near.extend(sequence..=newest.min(sequence + ENDS_SEALS));
+                    calls.push(recent_call(charge));
+                }
+            });
+            if enough_at.is_none() && calls.len() >= limit {
+                enough_at = Some(record.sealed_at);
+            }
+        }
         calls.sort_unstable_by_key(|call| Reverse(call.request));
         calls.truncate(limit);
-        calls
+        put_ends(&mut calls, near, &reader, &mut ranges)?;
+        Ok(calls)
     }
 }
 
-/// A call, and its neighbours in the order of noting.
-#[derive(Clone, Copy)]
-struct Row {
-    at: Timestamp,
-    /// In halves, so that a row needs no padding.
-    request: [u64; 2],
-    operation: OperationKey,
-    units: u32,
-    latency_micros: u32,
-    bytes_in: u32,
-    bytes_out: u32,
-    /// Place of its key in [`Log::keys`].
-    key: u32,
-    older: u32,
-    newer: u32,
-    status: u16,
-    test: bool,
-    state: State,
-}
-
-const _: () = assert!(size_of::<Row>() <= 64, "a hundred thousand rows are 6.4 MB");
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Waits for its end, and is in [`Log::running`].
-    Running,
-    /// Has none.
-    Endless,
-    Ended,
-    Aborted,
-}
-
-struct KeyRows {
-    id: KeyId,
-    /// The oldest first.
-    rows: VecDeque<u32>,
-}
-
-/// Rows are named by number; the free ones are used again first.
-struct Log {
-    per_key: usize,
-    max: usize,
-    blocks: Vec<Vec<Row>>,
-    free: Vec<u32>,
-    rows: usize,
-    oldest: u32,
-    newest: u32,
-    keys: Vec<KeyRows>,
-    free_keys: Vec<u32>,
-    places: HashMap<KeyId, u32>,
-    running: HashMap<u128, u32>,
-}
-
-impl Log {
-    fn new(per_key: usize, max: usize) -> Self {
-        Self {
-            per_key,
-            max,
-            blocks: Vec::new(),
-            free: Vec::new(),
-            rows: 0,
-            oldest: NONE,
-            newest: NONE,
-            keys: Vec::new(),
-            free_keys: Vec::new(),
-            places: HashMap::new(),
-            running: HashMap::new(),
+impl Filters {
+    fn push(&mut self, filter: Filter) {
+        // A seal that could not be appended is made again.
+        while let Some(last) = self.kept.pop_back_if(|last| last.sequence >= filter.sequence) {
+            self.bytes -= last.bytes();
+        }
+        self.bytes += filter.bytes();
+        self.kept.push_back(filter);
+        while self.bytes > FILTERS_MAX_BYTES
+            && let Some(first) = self.kept.pop_front()
+        {
+            self.bytes -= first.bytes();
         }
     }
 
-    fn charge(&mut self, charge: &Charge) {
-        let key = self.place_of(charge.key);
-        let own = self.keys[key as usize].rows.front().copied();
-        if let Some(own) = own.filter(|_| self.keys[key as usize].rows.len() >= self.per_key) {
-            self.remove(own, key);
-        } else if self.rows >= self.max {
-            self.remove(self.oldest, key);
+    /// The seals that have no call of the key, in order.
+    fn without(&self, key: KeyId) -> Vec<u64> {
+        let key = key.to_bytes();
+        let lacking = self.kept.iter().filter(|filter| !filter.may_have(&key));
+        lacking.map(|filter| filter.sequence).collect()
+    }
+}
+
+impl Filter {
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.bits) + size_of::<Self>()
+    }
+
+    /// The last seven bytes of a key's id are random, and serve as its hashes.
+    fn places(&self, key: &[u8; 16]) -> [usize; 2] {
+        let most = self.bits.len() * 64 - 1;
+        let hash = |at| u32::from_le_bytes(field(key, at)) as usize & most;
+        [hash(9), hash(12)]
+    }
+
+    fn may_have(&self, key: &[u8; 16]) -> bool {
+        self.places(key).iter().all(|bit| self.bits[bit / 64] >> (bit % 64) & 1 == 1)
+    }
+}
+
+fn each_charge(record: &Record, bytes: &[u8], key: KeyId, mut visit: impl FnMut(&Charge)) {
+    let key = key.to_bytes();
+    for (slot, bytes) in (record.first..).zip(slots_of(bytes)) {
+        if charge_is_of(bytes, &key)
+            && let Slot::Event(Event::Charge(charge)) = decode(bytes, slot)
+        {
+            visit(&charge);
         }
-        let state = if charge.verification { State::Endless } else { State::Running };
-        let row = Row {
-            at: charge.at,
-            request: halves(charge.request),
-            operation: charge.operation,
-            units: charge.units_charged,
-            latency_micros: charge.latency_micros,
-            bytes_in: 0,
-            bytes_out: 0,
-            key,
-            older: self.newest,
-            newer: NONE,
-            status: charge.status,
-            test: charge.environment == Environment::Test,
-            state,
-        };
-        let number = self.add(row);
-        self.keys[key as usize].rows.push_back(number);
-        if state == State::Running {
-            self.running.insert(charge.request, number);
+    }
+}
+
+/// Looks for the calls' ends in these seals, within [`EVENTS_MAX`] too.
+fn put_ends(
+    calls: &mut [RecentCall],
+    near: BTreeSet<u64>,
+    reader: &Reader,
+    ranges: &mut Ranges,
+) -> io::Result<()> {
+    let places = calls.iter().enumerate().map(|(place, call)| (call.request.0, place));
+    let places: HashMap<u128, usize> = places.collect();
+    let mut left = EVENTS_MAX;
+    for sequence in near.into_iter().rev() {
+        if left == 0 {
+            break;
         }
-    }
-
-    fn end(&mut self, end: &End) {
-        let Some(number) = self.running.remove(&end.request) else { return };
-        let row = self.row(number);
-        row.bytes_in = u32::try_from(end.bytes_in).unwrap_or(u32::MAX);
-        row.bytes_out = u32::try_from(end.bytes_out).unwrap_or(u32::MAX);
-        row.state = if end.aborted { State::Aborted } else { State::Ended };
-    }
-
-    fn of_key(&self, key: KeyId, before: Option<RequestId>) -> Vec<RecentCall> {
-        let Some(place) = self.places.get(&key) else { return Vec::new() };
-        let rows = self.keys[*place as usize].rows.iter();
-        let calls = rows.map(|number| self.blocks[block(*number)][within(*number)].call());
-        calls.filter(|call| before.is_none_or(|before| call.request < before)).collect()
-    }
-
-    fn place_of(&mut self, id: KeyId) -> u32 {
-        if let Some(place) = self.places.get(&id) {
-            return *place;
-        }
-        let fresh = KeyRows { id, rows: VecDeque::new() };
-        let place = if let Some(place) = self.free_keys.pop() {
-            self.keys[place as usize] = fresh;
-            place
-        } else {
-            self.keys.push(fresh);
-            number_of(self.keys.len() - 1)
-        };
-        self.places.insert(id, place);
-        place
-    }
-
-    /// Puts the row at the new end.
-    fn add(&mut self, row: Row) -> u32 {
-        let number = match self.free.pop() {
-            Some(number) => {
-                *self.row(number) = row;
-                number
+        let record = reader.get(sequence)?;
+        let bytes = ranges.read(&record)?.unwrap_or_default();
+        left = left.saturating_sub(u64::from(record.count));
+        for (slot, bytes) in (record.first..).zip(slots_of(&bytes)) {
+            let place = end_of(bytes).and_then(|request| places.get(&request));
+            if let Some(place) = place
+                && let Slot::Event(Event::End(end)) = decode(bytes, slot)
+            {
+                calls[*place].end = Some(call_end(&end));
             }
-            None => self.push(row),
-        };
-        match self.newest {
-            NONE => self.oldest = number,
-            newest => self.row(newest).newer = number,
         }
-        self.newest = number;
-        self.rows += 1;
-        number
     }
+    Ok(())
+}
 
-    fn push(&mut self, row: Row) -> u32 {
-        if self.blocks.last().is_none_or(|last| last.len() == ROWS_PER_BLOCK) {
-            self.blocks.push(Vec::with_capacity(ROWS_PER_BLOCK));
-        }
-        let full = (self.blocks.len() - 1) * ROWS_PER_BLOCK;
-        let last = self.blocks.last_mut().expect("a block with room was made sure of");
-        last.push(row);
-        number_of(full + last.len() - 1)
-    }
-
-    /// Forgets the row, which is its key's oldest, and a key without rows unless it is `kept`.
-    fn remove(&mut self, number: u32, kept: u32) {
-        let row = *self.row(number);
-        match row.older {
-            NONE => self.oldest = row.newer,
-            older => self.row(older).newer = row.newer,
-        }
-        match row.newer {
-            NONE => self.newest = row.older,
-            newer => self.row(newer).older = row.older,
-        }
-        if row.state == State::Running {
-            self.running.remove(&whole(row.request));
-        }
-        let of_key = &mut self.keys[row.key as usize];
-        let first = of_key.rows.pop_front();
-        debug_assert_eq!(first, Some(number), "rows of a key are noted and forgotten in one order");
-        if of_key.rows.is_empty() && row.key != kept {
-            of_key.rows = VecDeque::new();
-            self.places.remove(&of_key.id);
-            self.free_keys.push(row.key);
-        }
-        self.free.push(number);
-        self.rows -= 1;
-    }
-
-    fn row(&mut self, number: u32) -> &mut Row {
-        &mut self.blocks[block(number)][within(number)]
+fn recent_call(charge: &Charge) -> RecentCall {
+    RecentCall {
+        request: RequestId(charge.request),
+        at: charge.at,
+        operation: charge.operation,
+        status: charge.status,
+        units: charge.units_charged,
+        latency_micros: charge.latency_micros,
+        environment: charge.environment,
+        end: None,
     }
 }
 
-impl Row {
-    fn call(&self) -> RecentCall {
-        let aborted = self.state == State::Aborted;
-        let end = CallEnd { bytes_in: self.bytes_in, bytes_out: self.bytes_out, aborted };
-        RecentCall {
-            request: RequestId(whole(self.request)),
-            at: self.at,
-            operation: self.operation,
-            status: self.status,
-            units: self.units,
-            latency_micros: self.latency_micros,
-            environment: if self.test { Environment::Test } else { Environment::Live },
-            end: matches!(self.state, State::Ended | State::Aborted).then_some(end),
-        }
-    }
-}
-
-fn block(number: u32) -> usize {
-    number as usize / ROWS_PER_BLOCK
-}
-
-fn within(number: u32) -> usize {
-    number as usize % ROWS_PER_BLOCK
-}
-
-fn number_of(index: usize) -> u32 {
-    u32::try_from(index).expect("there are far fewer rows and keys")
-}
-
-fn halves(request: u128) -> [u64; 2] {
-    let bytes = request.to_be_bytes();
-    let (halves, _) = bytes.as_chunks::<8>();
-    [u64::from_be_bytes(halves[0]), u64::from_be_bytes(halves[1])]
-}
-
-fn whole(halves: [u64; 2]) -> u128 {
-    u128::from(halves[0]) << 64 | u128::from(halves[1])
+fn call_end(end: &End) -> CallEnd {
+    let bytes = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    CallEnd { bytes_in: bytes(end.bytes_in), bytes_out: bytes(end.bytes_out), aborted: end.aborted }
 }
 
 #[cfg(test)]

@@ -153,7 +153,9 @@ fn seal_late(
         if written > part.end {
             segment.sync().map_err(at(dir))?;
             count_slots(&segment, part.end, written, report).map_err(at(dir))?;
-            chained.seal(&segment, part.end, written, &mut records).map_err(at(dir))?;
+            chained
+                .seal(&segment, part.end, written, |record, _, _| records.push(record))
+                .map_err(at(dir))?;
         }
     }
     seals.append(&records).map_err(at(dir))?;

@@ -14,12 +14,13 @@ use std::time::Duration;
 use keytoll_domain::time::Timestamp;
 
 use super::event::SLOT_BYTES;
+use super::group::Adding;
 use super::map::Pages;
 use super::seals::{Appender, Hash, Record, chain};
 use super::segment::{self, Allocate, Segment, SegmentId};
 use super::shared::Shared;
 use super::writer::{Fresh, Line, Writer};
-use super::{Clock, Options};
+use super::{Clock, Options, lock};
 
 /// Most slots in one seal: bounds the memory of a fold and the rows of a transaction.
 pub(super) const SLOTS_PER_SEAL: u32 = 16 * 1024;
@@ -89,6 +90,7 @@ impl WriterEnd {
 
 pub(super) struct Sealer {
     dir: PathBuf,
+    node: String,
     slots: u32,
     interval: Duration,
     max_bytes: u64,
@@ -123,6 +125,7 @@ impl Sealer {
         }
         let mut sealer = Self {
             dir: options.dir.clone(),
+            node: options.node.clone(),
             slots,
             interval: options.interval,
             max_bytes: options.max_bytes,
@@ -213,15 +216,23 @@ impl Sealer {
     }
 
     fn try_sync_and_seal(&mut self) -> io::Result<()> {
-        let mut records = Vec::new();
-        let mut ends = Vec::new();
+        let shared = self.shared.clone();
+        let (mut records, mut ends) = (Vec::new(), Vec::new());
+        // Whoever wants what is ready waits for this round. If it fails, all is read from the journal.
+        let mut ready = lock(&shared.ready);
+        let recent = shared.recent.as_ref();
+        let mut adding = Adding::after(self.seals.count, ready.take(), recent, &self.node);
         let mut chained = Chained::after(&self.seals, (self.clock)());
         for (index, core) in self.cores.iter().enumerate() {
             for (place, live) in core.live.iter().enumerate() {
                 let end = live.fresh();
                 if end > live.sealed {
                     live.pages.sync(live.sealed, end)?;
-                    chained.seal(&live.segment, live.sealed, end, &mut records)?;
+                    let segment = &live.segment;
+                    chained.seal(segment, live.sealed, end, |record, previous, slots| {
+                        adding.add(&record, previous, slots);
+                        records.push(record);
+                    })?;
                     ends.push((index, place, end));
                 }
             }
@@ -232,6 +243,8 @@ impl Sealer {
             self.seal_nothing(&mut chained, &mut records);
         }
         self.seals.append(&records)?;
+        *ready = adding.group;
+        drop(ready);
         for (index, place, end) in ends {
             let live = &mut self.cores[index].live[place];
             let bytes = u64::from(end - live.sealed) * SLOT_BYTES as u64;
@@ -239,11 +252,6 @@ impl Sealer {
             // As many again, and half as many more.
             let ahead = ((end - live.sealed) / 2 * 3).clamp(FIRST_SLOTS, AHEAD_MAX);
             live.pages.prepare(end, ahead);
-            if let Some(recent) = &self.shared.recent
-                && let Err(error) = recent.note(&live.segment, live.sealed, end)
-            {
-                tracing::warn!(%error, "some calls are missing from the last calls of their keys");
-            }
             live.sealed = end;
         }
         self.keep_full();
@@ -354,18 +362,21 @@ impl Chained {
         Self { sequence: seals.count, last: seals.last, now }
     }
 
-    /// Seals `[first, end)` of a synced segment, in pieces of at most [`SLOTS_PER_SEAL`].
+    /// Seals `[first, end)` of a synced segment, in pieces of at most [`SLOTS_PER_SEAL`]: `each` is given the seal, the
+    /// hash before it, and the slots.
     pub(super) fn seal(
         &mut self,
         segment: &Segment,
         first: u32,
         end: u32,
-        records: &mut Vec<Record>,
+        mut each: impl FnMut(Record, &Hash, &[u8]),
     ) -> io::Result<()> {
         let mut first = first;
         while first < end {
             let count = SLOTS_PER_SEAL.min(end - first);
-            records.push(self.next(segment.id, first, &segment.read(first, count)?));
+            let slots = segment.read(first, count)?;
+            let previous = self.last;
+            each(self.next(segment.id, first, &slots), &previous, &slots);
             first += count;
         }
         Ok(())

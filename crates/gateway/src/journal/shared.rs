@@ -11,6 +11,7 @@ use keytoll_domain::ledger::RefusedRow;
 use keytoll_domain::time::Day;
 use tokio::sync::watch;
 
+use super::group::Group;
 use super::recent::Recent;
 use super::recover::Recovered;
 use super::{Options, Unsynced, lock};
@@ -71,6 +72,8 @@ pub(super) struct Shared {
     stop: watch::Sender<bool>,
     pub(super) counters: Counters,
     pub(super) recent: Option<Recent>,
+    /// What is sealed and added up for the next batch.
+    pub(super) ready: Mutex<Option<Group>>,
 }
 
 impl Shared {
@@ -88,7 +91,8 @@ impl Shared {
             refused: Mutex::default(),
             stop: watch::Sender::new(false),
             counters,
-            recent: options.recent_calls.then(Recent::new),
+            recent: options.recent_calls.then(Recent::default),
+            ready: Mutex::default(),
         }
     }
 
@@ -135,8 +139,23 @@ impl Shared {
     }
 
     pub(super) fn set_taken(&self, sequence: u64) {
-        lock(&self.progress).taken = sequence;
+        let mut progress = lock(&self.progress);
+        progress.taken = sequence;
+        // What was ready may be newer than what was told.
+        progress.sealed = progress.sealed.max(sequence);
+        drop(progress);
         self.changed.notify_all();
+    }
+
+    /// What is ready, if it begins with this seal; otherwise the seal that it begins with, if it is a later one.
+    pub(super) fn take_ready(&self, next: u64) -> Result<Group, Option<u64>> {
+        let mut ready = lock(&self.ready);
+        let first = ready.as_ref().and_then(Group::first);
+        if first.is_some_and(|first| first > next) {
+            return Err(first);
+        }
+        // What begins earlier was taken already, from the journal.
+        ready.take().filter(|_| first == Some(next)).ok_or(None)
     }
 
     /// Waits for a seal after `taken`, and at least so long, unless somebody waits for the seals; `None`

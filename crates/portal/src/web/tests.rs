@@ -194,7 +194,7 @@ async fn recent_calls_of_a_key_are_shown_page_by_page() {
     let page = site.get(&cookie, &path).await;
     assert!(page.shows("GET /parcels") && page.shows("207") && page.shows("30 Nov 2026, 12:00:00"));
     assert!(page.shows(&shown(30)) && page.shows(&shown(6)) && !page.shows(&shown(5)));
-    assert!(page.shows("since it started"), "{}", page.text);
+    assert!(page.shows("What this server has seen"), "{}", page.text);
     let next = site.get(&cookie, &format!("{path}?cursor={}", RequestId(6))).await;
     assert!(next.shows(&shown(5)) && !next.shows(&shown(6)));
     let end = site.get(&cookie, &format!("{path}?cursor={}", RequestId(1))).await;

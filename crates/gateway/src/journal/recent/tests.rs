@@ -1,113 +1,51 @@
-use std::ops::RangeInclusive;
-
 use super::*;
-use crate::journal::tests::rig::{call, end_of};
+use crate::journal::event::encode_charge;
+use crate::journal::tests::rig::call;
 
-fn key(who: u8) -> KeyId {
-    KeyId::from_bytes([who; 16])
+/// Ids that end in other bytes, as random ones do.
+fn key(number: u64) -> KeyId {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (mut id, bytes) = ([7; 16], (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    id[8..].copy_from_slice(&bytes.to_le_bytes());
+    KeyId::from_bytes(id)
 }
 
-/// The numbers of the calls that are remembered, sorted.
-fn numbers(log: &Log, who: u8) -> Vec<u64> {
-    let calls = log.of_key(key(who), None);
-    let mut numbers: Vec<u64> = calls.iter().map(|call| halves(call.request.0)[1]).collect();
-    numbers.sort_unstable();
-    numbers
+fn slots(keys: impl Iterator<Item = KeyId>) -> Vec<u8> {
+    let charge = |(key, slot)| encode_charge(&Charge { key, ..call(1, 0) }, slot);
+    keys.zip(0..).flat_map(charge).collect()
 }
 
-fn charge(log: &mut Log, who: u8, numbers: RangeInclusive<u64>) {
-    for n in numbers {
-        log.charge(&call(who, n));
+#[test]
+fn seals_without_a_key_are_skipped_and_those_with_it_never() {
+    const SEALS: u64 = 200;
+    let recent = Recent::default();
+    for seal in 1..=SEALS {
+        // Room for twice as many events.
+        let bytes = slots((0..500).map(|n| key(seal * 1_000 + n)));
+        let padding = vec![0; bytes.len()];
+        recent.note(seal, &[bytes, padding].concat());
+    }
+    let filters = lock(&recent.filters);
+    for seal in 1..=SEALS {
+        let skipped = filters.without(key(seal * 1_000 + 250));
+        assert!(skipped.binary_search(&seal).is_err());
+        assert!(skipped.len() > 150, "{} of {SEALS}", skipped.len());
     }
 }
 
 #[test]
-fn a_key_has_its_last_calls_and_a_busy_one_takes_nothing_from_others() {
-    let mut log = Log::new(3, 10);
-    charge(&mut log, 1, 1..=2);
-    charge(&mut log, 2, 1..=1_000);
-    assert_eq!(numbers(&log, 1), [1, 2]);
-    assert_eq!(numbers(&log, 2), [998, 999, 1_000]);
-    assert!(numbers(&log, 3).is_empty());
-    assert_eq!((log.rows, log.blocks[0].len()), (5, 5), "rows are used again");
-}
-
-#[test]
-fn past_the_bound_the_oldest_of_all_goes_and_keys_without_calls_with_it() {
-    let mut log = Log::new(3, 4);
-    charge(&mut log, 1, 1..=1);
-    charge(&mut log, 2, 1..=3);
-    charge(&mut log, 3, 1..=1);
-    assert_eq!(
-        (numbers(&log, 1), numbers(&log, 2), numbers(&log, 3)),
-        (vec![], vec![1, 2, 3], vec![1])
-    );
-    assert_eq!((log.rows, log.places.len(), log.keys.len()), (4, 2, 3));
-    charge(&mut log, 4, 1..=3);
-    assert_eq!(
-        (numbers(&log, 2), numbers(&log, 3), numbers(&log, 4)),
-        (vec![], vec![1], vec![1, 2, 3])
-    );
-    assert_eq!((log.rows, log.places.len(), log.keys.len()), (4, 2, 3), "places are used again");
-    assert_eq!(log.running.len(), 4);
-}
-
-#[test]
-fn the_only_key_may_lose_its_last_row_to_itself() {
-    let mut log = Log::new(5, 1);
-    charge(&mut log, 1, 1..=4);
-    assert_eq!((numbers(&log, 1), log.rows, log.places.len()), (vec![4], 1, 1));
-}
-
-/// The bounds as they are, against a plain list.
-#[test]
-fn the_bounds_hold_for_many_keys_and_memory_follows_the_calls() {
-    let recent = Recent::new();
-    let mut log = lock(&recent.0);
-    let id = |n: u32| KeyId::from_bytes(u128::from(n).to_be_bytes());
-    for n in 0..250_000_u32 {
-        let mut charge = call(1, n.into());
-        charge.key = id(n % 2_000);
-        log.charge(&charge);
-        if n == 1_023 {
-            assert_eq!(log.blocks.len(), 1);
-        }
+fn filters_are_bounded_and_a_seal_that_is_made_again_replaces_its_own() {
+    let recent = Recent::default();
+    let bytes = slots((0..16 * 1024).map(key));
+    for seal in 1..=400 {
+        recent.note(seal, &bytes);
+        assert!(lock(&recent.filters).bytes <= FILTERS_MAX_BYTES);
     }
-    assert_eq!(log.rows, CALLS_MAX);
-    assert_eq!(log.blocks.len(), CALLS_MAX.div_ceil(ROWS_PER_BLOCK));
-    assert_eq!((log.of_key(id(7), None).len(), log.running.len()), (50, CALLS_MAX));
-    for n in 0..300 {
-        log.charge(&call(9, n));
-    }
-    assert_eq!((log.rows, log.of_key(key(9), None).len()), (CALLS_MAX, CALLS_PER_KEY));
-    drop(log);
-    let newest = recent.of_key(key(9), None, 2);
-    let numbers: Vec<_> = newest.iter().map(|call| halves(call.request.0)[1]).collect();
-    assert_eq!(numbers, [299, 298], "the newest first");
-    let next = recent.of_key(key(9), Some(newest[1].request), 1);
-    assert_eq!(halves(next[0].request.0)[1], 297);
-}
-
-#[test]
-fn an_end_completes_its_call_and_large_bodies_are_told_as_4_gib() {
-    let mut log = Log::new(3, 10);
-    let verified = Charge { verification: true, ..call(1, 2) };
-    let running = Charge { environment: Environment::Test, status: 404, ..call(1, 1) };
-    log.charge(&running);
-    log.charge(&verified);
-    log.end(&end_of(&call(1, 9)));
-    assert!(log.of_key(key(1), None).iter().all(|call| call.end.is_none()));
-    log.end(&End { bytes_out: 1 << 40, aborted: true, ..end_of(&running) });
-    let expected = RecentCall {
-        request: RequestId(running.request),
-        at: running.at,
-        operation: running.operation,
-        status: 404,
-        units: 1,
-        latency_micros: 10,
-        environment: Environment::Test,
-        end: Some(CallEnd { bytes_in: 3, bytes_out: u32::MAX, aborted: true }),
-    };
-    assert_eq!(log.of_key(key(1), Some(RequestId(verified.request))), [expected]);
-    assert!(log.running.is_empty());
+    let kept = lock(&recent.filters).kept.len();
+    assert!((200..400).contains(&kept), "{kept}");
+    recent.note(399, &slots([key(1)].into_iter()));
+    let filters = lock(&recent.filters);
+    assert_eq!(filters.kept.iter().map(|filter| filter.sequence).max(), Some(399));
+    assert_eq!(filters.bytes, filters.kept.iter().map(Filter::bytes).sum::<usize>());
+    assert!(filters.without(key(2)).contains(&399));
 }

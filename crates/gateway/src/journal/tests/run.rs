@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use keytoll_domain::ids::KeyId;
-use keytoll_domain::ledger::RefusedRow;
+use keytoll_domain::ids::{KeyId, RequestId};
+use keytoll_domain::ledger::{RecentCall, RefusedRow};
 
 use super::rig::{Folder, LONG, Rig, START, Store, call, end_of};
-use crate::journal::{Charge, Closed, Full, Journal, Writer, node, verify};
+use crate::journal::{Charge, Closed, Full, Journal, Opened, Writer, node, verify};
 
 /// As the gateway does after a 503, but at once: the sealing thread has been woken for a segment.
 fn charge_patiently(writer: &mut Writer, charge: &Charge) {
@@ -172,7 +172,27 @@ fn node_keeps_the_first_name_and_refuses_an_odd_one() {
 }
 
 #[test]
-fn the_last_calls_of_a_key_are_known_after_a_sync_whatever_the_sink_does() {
+fn what_no_ready_batch_has_room_for_is_read_from_the_journal() {
+    const ROUNDS: u64 = 200;
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut opened = rig.open(&folder);
+    rig.store.failures.store(u32::MAX, Ordering::Release);
+    for n in 0..ROUNDS {
+        charge_patiently(&mut opened.writers[0], &call(1, n));
+        opened.journal.sync_now().unwrap();
+    }
+    rig.store.failures.store(0, Ordering::Release);
+    assert!(opened.journal.settle(LONG));
+    assert_eq!(rig.store.calls(), ROUNDS);
+    assert!(rig.store.batches.lock().unwrap().len() > 1);
+    charge_patiently(&mut opened.writers[0], &call(1, ROUNDS));
+    assert!(opened.journal.settle(LONG));
+    assert_eq!(rig.store.calls(), ROUNDS + 1);
+    assert!(verify(&folder.0, rig.store.seals()).unwrap().passed());
+}
+
+#[test]
+fn the_last_calls_of_a_key_are_found_after_a_sync_and_in_later_runs() {
     let (folder, rig) = (Folder::new(), Rig::new());
     let mut options = rig.options(&folder.0, 2);
     options.recent_calls = true;
@@ -189,20 +209,31 @@ fn the_last_calls_of_a_key_are_known_after_a_sync_whatever_the_sink_does() {
     opened.writers[1].charge(&call(1, 50)).unwrap();
     opened.writers[1].charge(&call(2, 1)).unwrap();
     opened.journal.sync_now().unwrap();
-    let calls = opened.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1_000);
-    let requests: Vec<u128> = calls.iter().map(|call| call.request.0).collect();
-    assert_eq!(requests, (0..=50).rev().map(|n| call(1, n).request).collect::<Vec<_>>());
+    let last = |opened: &Opened, before: Option<u128>, limit| {
+        let key = KeyId::from_bytes([1; 16]);
+        opened.journal.recent_calls(key, before.map(RequestId), limit).unwrap()
+    };
+    let requests =
+        |calls: Vec<RecentCall>| -> Vec<u128> { calls.iter().map(|call| call.request.0).collect() };
+    let newest_first = |from: u64, to: u64| -> Vec<u128> {
+        (from..to).rev().map(|n| call(1, n).request).collect()
+    };
+    let calls = last(&opened, None, 1_000);
     assert_eq!(calls.iter().filter(|call| call.end.is_some()).count(), 20);
+    assert_eq!(requests(calls), newest_first(0, 51));
+    assert_eq!(requests(last(&opened, None, 3)), newest_first(48, 51));
+    assert_eq!(requests(last(&opened, Some(call(1, 10).request), 4)), newest_first(6, 10));
 
+    // What a key did in an earlier run is in the journal too.
     rig.store.failures.store(0, Ordering::Release);
     drop(opened);
-    let again = rig.open_with(&options);
-    assert!(again.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1).is_empty());
+    let mut again = rig.open_with(&options);
+    again.writers[0].charge(&call(1, 51)).unwrap();
+    again.journal.sync_now().unwrap();
+    assert_eq!(requests(last(&again, None, 1_000)), newest_first(0, 52));
     drop(again);
-    let mut forgetful = rig.open(&folder);
-    forgetful.writers[0].charge(&call(1, 60)).unwrap();
-    forgetful.journal.sync_now().unwrap();
-    assert!(forgetful.journal.recent_calls(KeyId::from_bytes([1; 16]), None, 1).is_empty());
+    let unasked = rig.open(&folder);
+    assert!(last(&unasked, None, 1).is_empty());
 }
 
 /// The proxy moves writers to its cores' threads and shares the handle.

@@ -21,7 +21,7 @@ pub(super) struct List {
     node: Option<String>,
 }
 
-/// The last calls of a key, newest first: at most 100, those that this server has seen since it started
+/// The last calls of a key, newest first: as this server has seen them
 #[utoipa::path(get, path = "/keys/{id}/calls", tag = "usage", operation_id = "listKeyCalls",
     params(("id" = String, Path, description = "The key", example = "key_019ab3f47c1d7000a1b2c3d4e5f60718"), PageQuery),
     responses((status = 200, description = "Granted calls, about a second after they were made; refused requests are not in it", body = schema::KeyCalls)))]
