@@ -63,6 +63,7 @@ pub(super) fn draft(
         sign_requests: raw.sign_requests,
         cors: raw.cors.map(|raw| policy::cors(&mut reader, raw)),
         validation: raw.validation,
+        cache: raw.cache,
         maintenance: raw.maintenance.map(|raw| policy::maintenance(&mut reader, raw)),
         deprecation: raw
             .deprecation

@@ -86,6 +86,7 @@ pub(super) struct RawProduct {
     #[serde(default)]
     pub(super) validation: Validation,
     #[serde(default)]
+    pub(super) cache: bool,
     pub(super) maintenance: Option<RawMaintenance>,
     pub(super) deprecation: Option<RawDeprecation>,
     pub(super) limits: Option<RawLimits>,

@@ -35,6 +35,11 @@ pub(super) fn check(settings: &ProductSettings, faults: &mut Vec<Fault>) {
     check_version_header(settings, faults);
     check_rules("/request_headers", &settings.request_headers, faults);
     check_rules("/response_headers", &settings.response_headers, faults);
+    if settings.cache && settings.forward_key {
+        let message = "not together with forward_key: an upstream that sees the keys may answer each \
+                       differently";
+        faults.push(Fault::new("/cache", message));
+    }
     if let Some(health) = &settings.upstream_options.health {
         check_health(health, faults);
     }

@@ -97,6 +97,8 @@ pub struct ProductSettings {
     pub sign_requests: bool,
     pub cors: Option<Cors>,
     pub validation: Validation,
+    /// Whether answers to GET are kept as their `Cache-Control` allows.
+    pub cache: bool,
     /// Present: every call is answered 503 `maintenance`.
     pub maintenance: Option<Maintenance>,
     pub deprecation: Option<Deprecation>,
@@ -129,6 +131,7 @@ impl Default for ProductSettings {
             sign_requests: false,
             cors: None,
             validation: Validation::default(),
+            cache: false,
             maintenance: None,
             deprecation: None,
             limits: WindowLimits::default(),

@@ -67,7 +67,7 @@ fn the_guide_shows_every_policy() {
     );
     assert_eq!(settings.request_headers.set["x-source"], "keytoll");
     assert_eq!(settings.response_headers.remove, ["server", "x-powered-by"]);
-    assert!(settings.identity_headers && !settings.sign_requests);
+    assert!(settings.identity_headers && !settings.sign_requests && settings.cache);
     assert_eq!(settings.validation, Validation::Report);
     assert_eq!(
         settings.limits,
@@ -246,6 +246,7 @@ fn bad_policies_name_their_member_and_the_remedy() {
             "deprecation: {at: 2027-02-01, link: \"https://a/>;x\"}",
             "/deprecation/link: no address of a page",
         ),
+        ("cache: true, forward_key: true", "/cache: not together with forward_key"),
         ("limits: {minute: 0}", "/limits/minute: 0 is no whole number"),
         ("log_sample_percent: 101", "/log_sample_percent: 101 is no whole number from 0 to 100"),
         (
@@ -263,7 +264,7 @@ fn bad_policies_name_their_member_and_the_remedy() {
     }
     let strict = [
         "validation: strict",
-        "cache: true",
+        "cache: 1",
         "upstream_options: {http: 3}",
         "versioning: {by: query}",
         "upstream_options: {speed: 1}",
