@@ -20,7 +20,7 @@ use crate::keytable::{KeyRecord, KeyTable};
 use crate::route::{Found, Place, ProductRoute};
 
 /// Says in an upstream's answer what the call cost.
-const UNITS_HEADER: &str = "x-keytoll-units";
+pub(crate) const UNITS_HEADER: &str = "x-keytoll-units";
 
 /// What a call asks for. Facts that are absent are not checked.
 #[derive(Clone, Copy)]

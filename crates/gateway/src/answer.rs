@@ -192,6 +192,12 @@ pub(crate) fn failure(failure: Failure) -> Problem<'static> {
             "Gateway timeout",
             "The service behind this API did not answer in time.",
         ),
+        Failure::NotCached => (
+            504,
+            "not_cached",
+            "Gateway timeout",
+            "There is no fresh answer in the cache, and the request wants no other.",
+        ),
         Failure::ClientBroke | Failure::ClientGone => return plain(Refusal::RequestInvalid),
         Failure::ClientSlow => return plain(Refusal::RequestTimeout),
         Failure::BodyTooLarge => return plain(Refusal::BodyTooLarge),

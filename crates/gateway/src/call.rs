@@ -9,6 +9,7 @@ use keytoll_domain::time::Timestamp;
 use crate::access_log::{Ending, Line};
 use crate::admit::{Grant, Running};
 use crate::core::{Core, RequestId};
+use crate::fields::Fields;
 use crate::journal::{End, Full};
 use crate::upstream::exchange::Exchange;
 
@@ -38,13 +39,23 @@ impl Call {
 
     /// The upstream answered, after so many microseconds. An error means that the answer must not leave.
     pub(crate) fn charge(&mut self, status: u16) -> Result<u32, Full> {
+        let answer = self.slot.as_ref().map(|exchange| &exchange.head().fields);
+        let units = self.units(status, answer);
+        self.record(status, units)
+    }
+
+    /// The upstream answered long ago, with these fields, and is not asked again.
+    pub(crate) fn charge_kept(&mut self, status: u16, answer: &Fields) -> Result<u32, Full> {
+        let units = self.units(status, Some(answer));
+        self.record(status, units)
+    }
+
+    fn units(&self, status: u16, answer: Option<&Fields>) -> u32 {
         let billed = match self.bill {
             Bill::All => true,
             Bill::Success => is_success(status),
         };
-        let answer = self.slot.as_ref().map(|exchange| &exchange.head().fields);
-        let units = if billed { self.grant.cost(answer) } else { 0 };
-        self.record(status, units)
+        if billed { self.grant.cost(answer) } else { 0 }
     }
 
     /// There is no answer; the call is recorded with 0 units unless its client is the reason.

@@ -31,7 +31,9 @@ use crate::options::Clock;
 use crate::outgoing::VersionField;
 use crate::policies::{Policies, deprecation_lines};
 use crate::ports::KeyUpgrade;
-use crate::route::{OperationRoute, ProductCells, ProductLimits, ProductRoute, Routes, Versions};
+use crate::route::{
+    OperationRoute, ProductCells, ProductLimits, ProductRoute, Routes, Spaces, Versions,
+};
 use crate::signing::{Signer, SigningSecret};
 use crate::slow_check::SlowCheck;
 use crate::spend::Spend;
@@ -381,6 +383,7 @@ impl Compiler {
             version_field: version_field(product, version).map(Box::new),
             signer: self.signer(product),
             limits: self.product_limits(product),
+            cache: Spaces::of(product, name.unwrap_or(&product.version)).map(Box::new),
             policies: Policies::of(product).map(Box::new),
             checks,
             matcher,

@@ -14,6 +14,7 @@ use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::{Day, MICROS_PER_SECOND, Timestamp};
 
 use crate::access_log::{CoreLog, Log};
+use crate::cache::Cache;
 use crate::client::Client;
 use crate::compile::Tables;
 use crate::entry::Gate;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub log: Option<Log>,
     pub gate: Gate,
+    /// Answers of products that want it.
+    pub cache: Arc<Cache>,
     /// No new connections, and answers close theirs.
     pub draining: AtomicBool,
     pub connections: AtomicI64,

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::access_log::Log;
+use crate::cache::Cache;
 use crate::compile::{Compiler, Tables};
 use crate::core::{Core, RequestIds, Shared};
 use crate::entry::Gate;
@@ -178,6 +179,7 @@ fn bind_here(
         tables,
         metrics: Metrics::default(),
         log,
+        cache: Arc::new(Cache::new(options.cache_max_bytes)),
         draining: AtomicBool::new(false),
         connections: AtomicI64::new(0),
         applied: AtomicU64::new(sequence),
@@ -392,6 +394,7 @@ impl Handle {
             applied: signed(shared.applied.load(Ordering::Relaxed)),
             log_dropped: signed(shared.log.as_ref().map_or(0, Log::dropped)),
             journal_lag: signed(lag),
+            cache_bytes: i64::try_from(shared.cache.bytes()).unwrap_or(i64::MAX),
             upstreams: health::readings(&shared.tables),
         })
     }

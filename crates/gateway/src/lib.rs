@@ -9,6 +9,7 @@ mod answer;
 mod auth;
 mod bits;
 mod buffer;
+mod cache;
 mod call;
 mod cells;
 mod chunked;

@@ -22,6 +22,17 @@ const BUCKETS: [u32; 15] = [
 /// Different (operation, status, code) counted per product and core; further ones count under no operation.
 const SERIES_MAX: usize = 4096;
 
+/// Names of [`Cached`], in its order.
+const CACHED: [&str; 3] = ["hit", "miss", "bypass"];
+
+/// What the cache did for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cached {
+    Hit,
+    Miss,
+    Bypass,
+}
+
 /// What happened to a request for a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Outcome {
@@ -44,6 +55,7 @@ pub(crate) struct Readings {
     pub applied: i64,
     pub log_dropped: i64,
     pub journal_lag: i64,
+    pub cache_bytes: i64,
     /// Product and target, and whether it is given calls.
     pub upstreams: BTreeMap<(String, String), bool>,
 }
@@ -59,6 +71,7 @@ struct Counters {
     own: HashMap<(u16, &'static str), u64>,
     /// By product and operation.
     violations: BTreeMap<(String, String), u64>,
+    cached: BTreeMap<ProductId, [u64; CACHED.len()]>,
     accepted: u64,
     retried: u64,
     never_sent: u64,
@@ -92,6 +105,7 @@ struct Sums {
     requests: BTreeMap<Labels, u64>,
     latency: BTreeMap<String, Latency>,
     violations: BTreeMap<(String, String), u64>,
+    cached: BTreeMap<ProductId, [u64; CACHED.len()]>,
     accepted: Vec<u64>,
     retried: u64,
     never_sent: u64,
@@ -104,6 +118,12 @@ struct Labels {
     operation: String,
     status: u16,
     code: &'static str,
+}
+
+impl Cached {
+    pub(crate) fn as_str(self) -> &'static str {
+        CACHED[self as usize]
+    }
 }
 
 impl CoreMetrics {
@@ -144,6 +164,17 @@ impl CoreMetrics {
     pub(crate) fn violation(&self, product: &ProductId, operation: &str) {
         let labels = (product.to_string(), operation.to_owned());
         *self.lock().violations.entry(labels).or_insert(0) += 1;
+    }
+
+    /// Counts a call of a product whose answers are kept.
+    pub(crate) fn cached(&self, product: &ProductId, result: Cached) {
+        let mut counters = self.lock();
+        if let Some(counts) = counters.cached.get_mut(product) {
+            counts[result as usize] += 1;
+            return;
+        }
+        let counts = counters.cached.entry(product.clone()).or_default();
+        counts[result as usize] += 1;
     }
 
     pub(crate) fn accepted(&self) {
@@ -240,6 +271,12 @@ impl Sums {
         for (labels, count) in &core.violations {
             *self.violations.entry(labels.clone()).or_insert(0) += count;
         }
+        for (product, counts) in &core.cached {
+            let sums = self.cached.entry(product.clone()).or_default();
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
         self.accepted.push(core.accepted);
         self.retried += core.retried;
         self.never_sent += core.never_sent;
@@ -285,6 +322,14 @@ impl Collector for Sums {
             let labels = [("product", product.as_str()), ("operation", operation.as_str())];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
+        let help = "Calls of products that keep answers, by what the cache did";
+        let mut family = out.encode_descriptor("cache_calls", help, None, kind)?;
+        for (product, counts) in &self.cached {
+            for (result, count) in CACHED.iter().zip(counts) {
+                let labels = [("product", product.as_str()), ("result", *result)];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
         let help = "Client connections accepted, by worker";
         let mut family = out.encode_descriptor("accepted", help, None, MetricType::Counter)?;
         for (worker, count) in self.accepted.iter().enumerate() {
@@ -311,6 +356,7 @@ impl Collector for Sums {
             ("feed_sequence", "Last change applied", now.applied),
             ("access_log_dropped", "Lines that did not fit the queue", now.log_dropped),
             ("journal_lag_seals", "Seals not yet taken by the store", now.journal_lag),
+            ("cache_bytes", "Memory that kept answers take", now.cache_bytes),
         ] {
             let encoder = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(encoder)?;

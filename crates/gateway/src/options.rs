@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use keytoll_domain::key_format::DEFAULT_BRAND;
 use keytoll_domain::time::Timestamp;
 
+use crate::cache;
 use crate::journal;
 use crate::signing::SigningSecret;
 use crate::tls::TlsFiles;
@@ -37,6 +38,8 @@ pub struct Options {
     /// What requests to upstreams are signed with, for products that want it.
     pub signing_secret: Option<SigningSecret>,
     pub access_log: AccessLog,
+    /// What answers that products let be kept may take.
+    pub cache_max_bytes: usize,
     pub bounds: Bounds,
     pub journal: JournalOptions,
 }
@@ -102,6 +105,7 @@ impl Options {
             upgrade_url: None,
             signing_secret: None,
             access_log: AccessLog::Off,
+            cache_max_bytes: cache::TOTAL_MAX_BYTES,
             bounds: Bounds::default(),
             journal: JournalOptions::default(),
         }

@@ -69,29 +69,12 @@ impl Outgoing<'_> {
         put(out, &[request.method().as_bytes(), b" "]);
         let target_at = out.len();
         put(out, &[upstream.prefix.as_bytes(), self.rest.as_bytes()]);
-        if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {
-            put(out, &[b"?", query.as_bytes()]);
+        if !self.query().is_empty() {
+            put(out, &[b"?", self.query().as_bytes()]);
         }
         let target = target_at..out.len();
         put(out, &[b" HTTP/1.1\r\nhost: ", upstream.authority.as_bytes(), b"\r\n"]);
-        let fields_at = out.len();
-        let named = request.fields.has(Name::Connection);
-        for field in request.fields.iter() {
-            let stays = self.is_held_back(field) || (named && self.is_of_connection(field));
-            if !stays {
-                put(out, &[field.name, b": ", field.value, b"\r\n"]);
-            }
-        }
-        self.write_forwarding(out);
-        if let Some(field) = self.version {
-            put(out, &[&field.line]);
-        }
-        if self.identity.is_some() {
-            identity::write(out, self.identity);
-        }
-        if let Some(rules) = self.rules {
-            rules.apply(out, fields_at);
-        }
+        self.write_fields(out);
         if let Some((signer, at)) = self.signing {
             let (method, id, caller) = (request.method(), self.id, self.identity);
             signer.write(out, &Signed { at, method, target, id, caller });
@@ -112,6 +95,35 @@ impl Outgoing<'_> {
             BodyFraming::Chunked => put(out, &[b"transfer-encoding: chunked\r\n"]),
         }
         put(out, &[b"\r\n"]);
+    }
+
+    /// Empty if there is none.
+    pub(crate) fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
+    /// Writes the fields that say the same to every upstream, each with its line's end; what is signed and how the
+    /// body is framed comes beside.
+    pub(crate) fn write_fields(&self, out: &mut Vec<u8>) {
+        let request = self.request;
+        let fields_at = out.len();
+        let named = request.fields.has(Name::Connection);
+        for field in request.fields.iter() {
+            let stays = self.is_held_back(field) || (named && self.is_of_connection(field));
+            if !stays {
+                put(out, &[field.name, b": ", field.value, b"\r\n"]);
+            }
+        }
+        self.write_forwarding(out);
+        if let Some(field) = self.version {
+            put(out, &[&field.line]);
+        }
+        if self.identity.is_some() {
+            identity::write(out, self.identity);
+        }
+        if let Some(rules) = self.rules {
+            rules.apply(out, fields_at);
+        }
     }
 
     fn is_of_connection(&self, field: Field<'_>) -> bool {

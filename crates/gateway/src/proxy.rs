@@ -3,16 +3,15 @@
 //! A granted call is charged before its answer leaves, whatever happens: [`Call`] charges when it is dropped
 //! without an answer.
 
+mod kept;
+mod told;
+
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::rc::Rc;
 
-use keytoll_domain::catalog::OperationKey;
-use keytoll_domain::ids::KeyId;
 use keytoll_domain::ledger::STATUS_CLIENT_GONE;
 use keytoll_domain::refusal::Refusal;
 
-use crate::access_log::{Ending, Line};
 use crate::admit::{self, Asked, Grant};
 use crate::answer::{self, Answer, AnswerBody, Context};
 use crate::call::{Call, Finish, Start, micros_since};
@@ -22,7 +21,6 @@ use crate::credential::{self, KeyFrom};
 use crate::fields::Name;
 use crate::keytable::KeyRecord;
 use crate::locate::{Located, Whose};
-use crate::metrics::Outcome;
 use crate::options::Bounds;
 use crate::outgoing::Outgoing;
 use crate::own;
@@ -34,9 +32,11 @@ use crate::server::tunnel::Tunnel;
 use crate::upstream::Failure;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::forward::forward;
-use crate::upstream::head::Framing;
+use crate::upstream::head::{Framing, Head};
 use crate::upstream::relay::Relay;
 use crate::validation::{Checked, Checks, Gathered, Replay, VIOLATES};
+use kept::{Course, Way};
+use told::Told;
 
 /// Answers one request; `None` = its client has gone.
 pub(crate) async fn serve(
@@ -95,31 +95,6 @@ struct Inbound<'r> {
     websocket: bool,
 }
 
-/// What is known of a call when it is counted and logged.
-#[derive(Clone, Copy)]
-struct Told<'r> {
-    operation: OperationKey,
-    name: &'r str,
-    key: Option<KeyId>,
-    address: Option<IpAddr>,
-    /// Lines of the operation's own deprecation.
-    ends: Option<&'r [u8]>,
-    /// The code in the log of a call that went well.
-    note: &'static str,
-}
-
-impl<'r> Told<'r> {
-    fn new(found: Found<'r>, key: Option<KeyId>) -> Self {
-        let (operation, name, ends) = match found {
-            Found::Operation(operation) => {
-                (operation.key, &*operation.name, operation.deprecation.as_deref())
-            }
-            Found::WrongMethod(_) | Found::NoPath => (OperationKey::NONE, "", None),
-        };
-        Self { operation, name, key, address: None, ends, note: "" }
-    }
-}
-
 impl Inbound<'_> {
     async fn serve(&self, source: &mut dyn Source) -> Option<Answer> {
         let (core, start, request) = (self.core, self.start, self.request);
@@ -159,8 +134,18 @@ impl Inbound<'_> {
         let query = self.request.query().map(Cow::Borrowed);
         let mut slot = None;
         let outgoing = self.outgoing(query, None, None);
+        let way = match self.course(&outgoing, None) {
+            Course::Upstream(way) => way,
+            Course::Kept(hit) => {
+                return Some(self.hand_over_kept(&hit, told, self.elapsed_micros(), None));
+            }
+            Course::NotCached => return Some(self.fail(Failure::NotCached, told, None)),
+        };
         match forward(&self.core.pool, cluster, &outgoing, source, self.bounds(), &mut slot).await {
-            Ok(()) => Some(self.hand_over(slot, told, self.elapsed_micros(), None)),
+            Ok(()) => {
+                self.answered(&outgoing, None, slot.as_ref());
+                Some(self.hand_over(slot, told, self.elapsed_micros(), None, way))
+            }
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail(failure, told, None)),
         }
@@ -233,8 +218,16 @@ impl Inbound<'_> {
         let query = query.map(|query| found.strip_query(&product.key_from, brand, query));
         let key_found = Some((&found, &product.key_from, brand));
         let outgoing = self.outgoing(query, key_found, Some(&key));
+        let way = match self.course(&outgoing, Some(&key)) {
+            Course::Upstream(way) => way,
+            Course::Kept(hit) => return Some(self.deliver_kept(call, &hit, told)),
+            Course::NotCached => return Some(self.fail_call(call, Failure::NotCached, told)),
+        };
         match forward(&core.pool, cluster, &outgoing, source, self.bounds(), &mut call.slot).await {
-            Ok(()) => Some(self.deliver(call, told)),
+            Ok(()) => {
+                self.answered(&outgoing, Some(&key), call.slot.as_ref());
+                Some(self.deliver(call, told, way))
+            }
             Err(Failure::ClientGone) => None,
             Err(failure) => Some(self.fail_call(call, failure, told)),
         }
@@ -314,13 +307,13 @@ impl Inbound<'_> {
     }
 
     /// Charges the call, then lets the answer go.
-    fn deliver(&self, mut call: Call, told: Told<'_>) -> Answer {
+    fn deliver(&self, mut call: Call, told: Told<'_>, way: Way) -> Answer {
         let status = call.slot.as_ref().map_or(502, |exchange| exchange.head().status);
         let Ok(micros) = call.charge(status) else {
             return self.refuse(Some(&call.grant.key), Refusal::MeteringUnavailable, told, None);
         };
         let slot = call.slot.take();
-        self.hand_over(slot, told, micros, Some(&mut call.grant))
+        self.hand_over(slot, told, micros, Some(&mut call.grant), way)
     }
 
     fn hand_over(
@@ -328,21 +321,39 @@ impl Inbound<'_> {
         exchange: Option<Exchange>,
         told: Told<'_>,
         micros: u32,
-        mut grant: Option<&mut Grant>,
+        grant: Option<&mut Grant>,
+        way: Way,
     ) -> Answer {
         let Some(exchange) = exchange else { return self.fail(Failure::Broken, told, None) };
         let upstream_head = exchange.head();
         let status = upstream_head.status;
+        let mut head = self.head(upstream_head, told, grant.as_deref());
+        let taking = self.take(way, &exchange, micros, &mut head);
+        let switches = upstream_head.framing == Framing::Switched;
+        let length =
+            if upstream_head.framing == Framing::None { upstream_head.length } else { None };
+        self.count(status, "", told, micros);
+        let finish = self.finish(status, told, grant);
+        if switches {
+            let body = AnswerBody::Tunnel(Box::new(Tunnel::of(exchange, finish)));
+            return Answer { status, head, body };
+        }
+        let relay = Box::new(Relay::of(exchange, finish, taking));
+        Answer { status, head, body: AnswerBody::Relay { relay, length } }
+    }
+
+    /// The head that the client gets, but for what belongs to browsers and to its connection.
+    fn head(&self, from: &Head, told: Told<'_>, grant: Option<&Grant>) -> Vec<u8> {
         // Room for a small body too, which leaves in one write with its head.
-        let body = match upstream_head.framing {
+        let body = match from.framing {
             Framing::Length(length) => usize::try_from(length).unwrap_or(0).min(COPY_MAX_BYTES),
             _ => 0,
         };
-        let mut head = Vec::with_capacity(upstream_head.fields.bytes.len() + 640 + body);
-        answer::put_status(&mut head, status);
+        let mut head = Vec::with_capacity(from.fields.bytes.len() + 640 + body);
+        answer::put_status(&mut head, from.status);
         let fields_at = head.len();
         let mut dated = false;
-        for field in upstream_head.passing() {
+        for field in from.passing() {
             dated |= field.id == Name::Date;
             answer::put(&mut head, &[field.name, b": ", field.value, b"\r\n"]);
         }
@@ -355,33 +366,24 @@ impl Inbound<'_> {
             policies.change_answer(&mut head, fields_at, told.ends);
             policies.put_deprecation(told.ends, &mut head);
         }
-        if let Some(grant) = &grant {
+        if let Some(grant) = grant {
             answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
         }
         answer::put_request_id(&mut head, self.start.id);
-        let switches = upstream_head.framing == Framing::Switched;
-        let length =
-            if upstream_head.framing == Framing::None { upstream_head.length } else { None };
-        self.count(status, "", told, micros);
-        let finish = Finish {
+        head
+    }
+
+    fn finish(&self, status: u16, told: Told<'_>, grant: Option<&mut Grant>) -> Finish {
+        Finish {
             core: self.core.clone(),
             start: *self.start,
             charged: grant.is_some(),
-            running: grant
-                .as_mut()
-                .map(|grant| std::mem::take(&mut grant.running))
-                .unwrap_or_default(),
+            running: grant.map(|grant| std::mem::take(&mut grant.running)).unwrap_or_default(),
             line: self.sampled_line(status, told),
             bytes_in: 0,
             bytes_out: 0,
             aborted: false,
-        };
-        if switches {
-            let body = AnswerBody::Tunnel(Box::new(Tunnel::of(exchange, finish)));
-            return Answer { status, head, body };
         }
-        let relay = Box::new(Relay::of(exchange, finish));
-        Answer { status, head, body: AnswerBody::Relay { relay, length } }
     }
 
     fn fail_call(&self, mut call: Call, failure: Failure, told: Told<'_>) -> Answer {
@@ -397,7 +399,9 @@ impl Inbound<'_> {
 
     fn fail(&self, failure: Failure, told: Told<'_>, grant: Option<&Grant>) -> Answer {
         let problem = answer::failure(failure);
-        tracing::warn!(product = %self.product.id, code = problem.code, %failure, "call failed");
+        if failure != Failure::NotCached {
+            tracing::warn!(product = %self.product.id, code = problem.code, %failure, "call failed");
+        }
         self.count(problem.status, problem.code, told, self.elapsed_micros());
         self.log(problem.status, problem.code, told);
         let mut answer = problem.answer(self.start.id);
@@ -466,47 +470,9 @@ impl Inbound<'_> {
         micros_since(self.start.at, self.core.now())
     }
 
-    fn count(&self, status: u16, code: &'static str, told: Told<'_>, micros: u32) {
-        let product = (self.product.index, &self.product.id);
-        let outcome = Outcome { operation: told.operation, status, code };
-        self.core.metrics.count(product, outcome, told.name, micros);
-    }
-
-    fn line(&self, status: u16, code: &'static str, told: Told<'_>) -> Option<Line> {
-        let address = told.address.unwrap_or(self.client.address);
-        own::line(
-            self.core,
-            self.start,
-            (self.client, address),
-            self.request,
-            (status, code),
-            told.key,
-        )
-    }
-
-    /// The line of an answer that the upstream gave; products may want a share of them only. Its own failures are
-    /// always logged.
-    fn sampled_line(&self, status: u16, told: Told<'_>) -> Option<Line> {
-        match &self.product.policies {
-            Some(policies)
-                if status < 500 && told.note.is_empty() && !policies.logs(self.start.id) =>
-            {
-                None
-            }
-            _ => self.line(status, told.note, told),
-        }
-    }
-
     fn put_deprecation(&self, told: Told<'_>, answer: &mut Answer) {
         if let Some(policies) = &self.product.policies {
             policies.put_deprecation(told.ends, &mut answer.head);
-        }
-    }
-
-    fn log(&self, status: u16, code: &'static str, told: Told<'_>) {
-        if let Some(line) = self.line(status, code, told) {
-            let micros = self.elapsed_micros();
-            self.core.log.end(line, &Ending { micros, ..Ending::default() });
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keytoll_apispec::{Match, OperationMatcher};
-use keytoll_domain::catalog::{Bill, ErrorTexts, OperationKey, VersionBy};
+use keytoll_domain::catalog::{self, Bill, ErrorTexts, OperationKey, VersionBy};
 use keytoll_domain::ids::ProductId;
 use keytoll_domain::key::Environment;
 use keytoll_domain::limits::CellPolicy;
@@ -87,6 +87,8 @@ pub(crate) struct ProductRoute {
     pub signer: Option<Box<Signer>>,
     /// Windows over all its callers.
     pub limits: Option<ProductLimits>,
+    /// Where its answers are kept, for products that want it.
+    pub cache: Option<Box<Spaces>>,
     /// What is done to requests and answers on their way, if anything.
     pub policies: Option<Box<Policies>>,
     /// What requests are compared with, if they are.
@@ -95,6 +97,33 @@ pub(crate) struct ProductRoute {
     pub operations: Vec<OperationRoute>,
     /// Stands in the ledger for calls whose operation is not known.
     pub no_operation: OperationKey,
+}
+
+/// What the keys of a version's kept answers begin with. Anything else begins differently, the version as it was
+/// before a change of the product too, so that a change leaves nothing to be found.
+pub(crate) struct Spaces {
+    live: Box<str>,
+    test: Box<str>,
+}
+
+impl Spaces {
+    /// `None` if nothing is to be kept. An upstream that sees the keys may answer each key differently.
+    pub(crate) fn of(product: &catalog::Product, version: &str) -> Option<Self> {
+        if !product.settings.cache || product.settings.forward_key {
+            return None;
+        }
+        let (id, version) = (product.id.as_str(), version.replace('\0', ""));
+        let changed = product.updated_at.0;
+        let space = |environment: &str| format!("{id} {version} {environment} {changed}\0").into();
+        Some(Self { live: space("live"), test: space("test") })
+    }
+
+    pub(crate) fn of_environment(&self, environment: Environment) -> &str {
+        match environment {
+            Environment::Live => &self.live,
+            Environment::Test => &self.test,
+        }
+    }
 }
 
 /// A product's windows, which protect its upstream.

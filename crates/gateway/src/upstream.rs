@@ -115,6 +115,8 @@ pub(crate) enum Failure {
     ClientSlow,
     /// The client's body is longer than allowed.
     BodyTooLarge,
+    /// The client wanted an answer from the cache or none.
+    NotCached,
 }
 
 impl fmt::Display for Failure {
@@ -129,6 +131,7 @@ impl fmt::Display for Failure {
             Self::ClientBroke => "the request's body broke off",
             Self::ClientSlow => "the request's body did not arrive in time",
             Self::BodyTooLarge => "the request's body is too large",
+            Self::NotCached => "the cache has no fresh answer",
         })
     }
 }
@@ -150,7 +153,8 @@ impl Failure {
             | Self::ClientGone
             | Self::ClientBroke
             | Self::ClientSlow
-            | Self::BodyTooLarge => false,
+            | Self::BodyTooLarge
+            | Self::NotCached => false,
         }
     }
 }

@@ -117,6 +117,12 @@ impl Exchange {
         &self.connection.head
     }
 
+    /// Whether the end of the answer's body cannot be mistaken for a connection that broke off.
+    pub(crate) fn ends_surely(&self) -> bool {
+        self.head().framing != Framing::UntilClose
+            || matches!(self.connection.stream, Stream::Http2(_))
+    }
+
     /// The whole request is out and nothing unread is left: the answer's end decides the rest.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_sent() && self.connection.input.is_empty()

@@ -49,6 +49,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// A head without fields.
+    pub(crate) fn of_status(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
     /// Takes a final answer head from the front of `input`; `false` = more bytes are needed. Interim answers are
     /// skipped.
     pub(crate) fn parse(&mut self, input: &mut Buffer, asked: Asked) -> Result<bool, Failure> {

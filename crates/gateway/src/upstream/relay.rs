@@ -7,6 +7,8 @@ use http::HeaderMap;
 use super::Failure;
 use super::exchange::Exchange;
 use super::head::Framing;
+use crate::admit::Running;
+use crate::cache::{Playback, Taking};
 use crate::call::Finish;
 use crate::chunked::{Chunked, Malformed, Step};
 use crate::server::source::Source;
@@ -21,6 +23,10 @@ pub(crate) struct Relay {
     client_lagged: bool,
     /// What followed the body; only HTTP/2 has a way to say it.
     trailers: Option<Box<HeaderMap>>,
+    /// Where the body goes beside the client.
+    taking: Option<Box<Taking>>,
+    /// The body comes from the cache instead; there is no exchange then.
+    playback: Option<Playback>,
 }
 
 enum State {
@@ -32,7 +38,7 @@ enum State {
 
 impl Relay {
     /// Takes over an exchange whose head has been read.
-    pub(crate) fn of(exchange: Exchange, finish: Finish) -> Self {
+    pub(crate) fn of(exchange: Exchange, finish: Finish, taking: Option<Box<Taking>>) -> Self {
         let keep_alive = exchange.head().keep_alive;
         let state = match exchange.head().framing {
             Framing::None => State::Done,
@@ -47,12 +53,33 @@ impl Relay {
             finish,
             client_lagged: false,
             trailers: None,
+            taking,
+            playback: None,
         };
         // A request that is still being sent is given up when its answer has no body to wait for.
         if matches!(relay.state, State::Done) {
             relay.end();
         }
         relay
+    }
+
+    /// Plays an answer that was kept.
+    pub(crate) fn kept(playback: Option<Playback>, mut finish: Finish) -> Self {
+        let length = playback.as_ref().map_or(0, |playback| playback.rest().len() as u64);
+        let state = if length == 0 { State::Done } else { State::Length(length) };
+        if length == 0 {
+            finish.running = Running::default();
+        }
+        Self {
+            exchange: None,
+            state,
+            keep_alive: false,
+            finish,
+            client_lagged: false,
+            trailers: None,
+            taking: None,
+            playback,
+        }
     }
 
     /// How the client learns of the end: the length, if it is known.
@@ -80,7 +107,7 @@ impl Relay {
 
     /// How many bytes of the body are at hand, without asking the upstream for more. An error stays one.
     pub(crate) fn ready(&mut self) -> Result<usize, Malformed> {
-        let Some(exchange) = &mut self.exchange else { return Ok(0) };
+        let Some(exchange) = &mut self.exchange else { return Ok(self.played().len()) };
         let input = &mut exchange.connection.input;
         let here = match &mut self.state {
             State::Done => 0,
@@ -101,11 +128,19 @@ impl Relay {
 
     /// The first bytes at hand; `count` is at most what [`Self::ready`] said.
     pub(crate) fn bytes(&self, count: usize) -> &[u8] {
-        self.exchange.as_ref().map_or(&[], |exchange| &exchange.connection.input.data()[..count])
+        match &self.exchange {
+            Some(exchange) => &exchange.connection.input.data()[..count],
+            None => &self.played()[..count],
+        }
     }
 
     pub(crate) fn consume(&mut self, count: usize) {
-        let Some(exchange) = &mut self.exchange else { return };
+        let Some(exchange) = &mut self.exchange else { return self.play(count) };
+        if let Some(taking) = &mut self.taking
+            && !taking.push(&exchange.connection.input.data()[..count])
+        {
+            self.taking = None;
+        }
         exchange.connection.input.consume(count);
         self.finish.bytes_out += count as u64;
         match &mut self.state {
@@ -162,8 +197,31 @@ impl Relay {
         self.state = State::Done;
         if let Some(mut exchange) = self.exchange.take() {
             self.trailers = exchange.trailers().map(Box::new);
+            if let Some(taking) = self.taking.take()
+                && self.trailers.is_none()
+            {
+                taking.keep();
+            }
             self.finish.bytes_in = exchange.bytes_up;
             self.finish.complete(exchange, self.keep_alive);
+        }
+    }
+
+    /// What is left to play.
+    fn played(&self) -> &[u8] {
+        self.playback.as_ref().map_or(&[], Playback::rest)
+    }
+
+    fn play(&mut self, count: usize) {
+        let Some(playback) = &mut self.playback else { return };
+        playback.consume(count);
+        self.finish.bytes_out += count as u64;
+        let left = playback.rest().len() as u64;
+        self.state = State::Length(left);
+        if left == 0 {
+            self.state = State::Done;
+            self.playback = None;
+            self.finish.running = Running::default();
         }
     }
 
@@ -185,5 +243,6 @@ impl Drop for Relay {
             self.finish.bytes_in = exchange.bytes_up;
             self.finish.aborted = true;
         }
+        self.finish.aborted |= self.playback.is_some();
     }
 }
