@@ -1,5 +1,6 @@
 //! The gateway in process: real sockets, a recording upstream, records and a store held in memory.
 
+mod cache;
 mod calls;
 mod credentials;
 mod entry;

@@ -1,0 +1,132 @@
+//! Who shares what with whom.
+
+use std::sync::Barrier;
+
+use keytoll_domain::feed::Changed;
+use keytoll_domain::ids::{PartnerId, SubscriptionId};
+
+use super::super::http2::{call, connect, request, with_key};
+use super::super::support::*;
+use super::{PUBLIC, answering, ask, counting, keeping, metric, told};
+
+#[test]
+fn partners_share_unless_the_answer_depends_on_them() {
+    for (fields, shared) in [
+        (PUBLIC, true),
+        ("Cache-Control: public, max-age=60\r\nVary: X-Keytoll-Partner-Id\r\n", false),
+        ("Cache-Control: public, max-age=60\r\nVary: Accept, x-keytoll-key-id\r\n", false),
+        ("Cache-Control: public, max-age=60\r\nVary: X-Keytoll-Plan\r\n", true),
+        ("Cache-Control: public, max-age=60\r\nVary: X-API-Key\r\n", true),
+    ] {
+        let upstream = counting(fields);
+        let world = keeping(&upstream).start();
+        let mut other = world.records.snapshot.lock().unwrap().subscriptions[0].clone();
+        other.id = SubscriptionId::from_bytes([2; 16]);
+        other.partner = PartnerId::from_bytes([2; 16]);
+        let mut bob = key(8, "secret-of-bob");
+        (bob.subscription, bob.partner) = (other.id, other.partner);
+        world.records.change(Changed::Subscription(Box::new(other)));
+        world.records.change(Changed::Key(Box::new(bob)));
+        let result = |secret: &str| {
+            // A forged word about the caller is not what is compared.
+            let fields = format!("X-API-Key: {secret}\r\nX-Keytoll-Partner-Id: forged\r\n");
+            world.call("GET /zoo/animals", &fields).header("x-keytoll-cache").to_owned()
+        };
+        assert_eq!(result(KEY), "miss");
+        assert_eq!(result("secret-of-bob"), if shared { "hit" } else { "miss" }, "{fields}");
+        assert_eq!([result(KEY), result("secret-of-bob")], ["hit", "hit"], "{fields}");
+        assert_eq!(world.sums().calls, 4);
+    }
+}
+
+#[test]
+fn variants_are_told_apart_as_the_upstream_sees_them() {
+    let upstream = counting("Cache-Control: public, max-age=60\r\nVary: Accept-Language, Cookie-Free\r\n");
+    let mut setup = keeping(&upstream);
+    setup.settings.request_headers.remove = vec!["cookie-free".into()];
+    let world = setup.start();
+    let asked = |fields: &str| ask(&world, "GET /zoo/animals", fields);
+    assert_eq!(asked("Accept-Language: de\r\n"), told("miss", "answer 0"));
+    assert_eq!(asked("Accept-Language: en\r\n"), told("miss", "answer 1"));
+    assert_eq!(asked(""), told("miss", "answer 2"));
+    assert_eq!(asked("accept-language:  de \r\n"), told("hit", "answer 0"));
+    assert_eq!(asked("Accept-Language: en\r\nCookie-Free: 1\r\n"), told("hit", "answer 1"));
+    assert_eq!(asked("Accept-Language: de\r\nAccept-Language: en\r\n").0, "miss");
+}
+
+#[test]
+fn upstreams_that_see_keys_have_no_cache() {
+    let upstream = counting(PUBLIC);
+    let mut setup = keeping(&upstream);
+    setup.settings.forward_key = true;
+    let world = setup.start();
+    assert_eq!(ask(&world, "GET /zoo/animals", ""), told("", "answer 0"));
+    assert_eq!(ask(&world, "GET /zoo/animals", ""), told("", "answer 1"));
+    assert_eq!(metric(&world, "cache_bytes", ""), 0);
+}
+
+#[test]
+fn workers_share_what_is_kept() {
+    let upstream = counting(PUBLIC);
+    let world = keeping(&upstream).start();
+    assert_eq!(ask(&world, "GET /zoo/animals", "").0, "miss");
+    let accepted = |worker: u32| metric(&world, "accepted_total", &format!("worker=\"{worker}\""));
+    while accepted(0) < 2 || accepted(1) < 2 {
+        assert_eq!(ask(&world, "GET /zoo/animals", ""), told("hit", "answer 0"));
+    }
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn calls_that_miss_at_once_all_get_whole_answers() {
+    const CALLERS: usize = 16;
+    let upstream = answering(|number| {
+        let body = number.to_string().repeat(20_000);
+        format!("HTTP/1.1 200 OK\r\n{PUBLIC}Content-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let world = keeping(&upstream).start();
+    let start = Barrier::new(CALLERS);
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..20 {
+                    let (_, body) = ask(&world, "GET /zoo/animals", "");
+                    let length = if body.starts_with('1') && body[1..2] != body[..1] { 2 } else { 1 };
+                    assert_eq!(body, body[..length].repeat(20_000));
+                }
+            });
+        }
+    });
+    let sums = world.sums();
+    assert_eq!(sums.calls, 20 * CALLERS as u64);
+    let sent = sums.calls - metric(&world, "never_sent_total", "");
+    assert_eq!(sent, upstream.seen().len() as u64);
+    assert!(sent <= CALLERS as u64, "each caller misses once at most");
+    assert_eq!(ask(&world, "GET /zoo/animals", "").0, "hit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_http2_share_with_those_of_http1() {
+    let upstream = answering(|number| {
+        let body = number.to_string().repeat(100_000);
+        format!("HTTP/1.1 200 OK\r\n{PUBLIC}ETag: \"a\"\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let world = keeping(&upstream).start();
+    let client = connect(&world).await;
+    let got = call(&client, with_key("GET", "/zoo/animals"), b"").await.unwrap();
+    assert_eq!((got.header("x-keytoll-cache"), got.body.len()), ("miss", 100_000));
+    for _ in 0..3 {
+        let got = call(&client, with_key("GET", "/zoo/animals"), b"").await.unwrap();
+        assert_eq!((got.status, got.header("x-keytoll-cache"), got.header("age")), (200, "hit", "0"));
+        assert_eq!((got.header("content-length"), got.body), ("100000", vec![b'0'; 100_000]));
+    }
+    assert_eq!(ask(&world, "GET /zoo/animals", "").0, "hit");
+    let got = call(&client, with_key("HEAD", "/zoo/animals"), b"").await.unwrap();
+    assert_eq!((got.header("x-keytoll-cache"), got.header("content-length")), ("hit", "100000"));
+    let known = request("GET", "/zoo/animals").header("x-api-key", KEY).header("if-none-match", "*");
+    let got = call(&client, known.body(()).unwrap(), b"").await.unwrap();
+    assert_eq!((got.status, got.body.len(), got.header("content-length")), (304, 0, ""));
+    assert_eq!(upstream.seen().len(), 1);
+    assert_eq!(world.sums().calls, 7);
+}
