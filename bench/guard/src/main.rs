@@ -1,6 +1,6 @@
 //! A gateway of one worker serves one client, call after call, under the whole policy.
 //!
-//!     keytoll-guard KIND CALLS      KIND: decision, granted, refused or keyless
+//!     keytoll-guard KIND CALLS      KIND: decision, granted, refused, keyless, verify or auth
 //!
 //! Made for callgrind, which counts the instructions of each thread: the difference between two lengths of this
 //! run is what a call costs the busiest thread in user space, which is the gateway's worker (for `decision`, the only
@@ -19,13 +19,14 @@ use keytoll_domain::catalog::{
     Operation, Plan, Product, ProductSettings, ProductStatus, Quota, WindowLimits,
 };
 use keytoll_domain::feed::{Change, Snapshot, SnapshotKey};
-use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId};
+use keytoll_domain::ids::{KeyId, PartnerId, Slug, SubscriptionId, TokenId};
 use keytoll_domain::key::{Environment, KeyHash, KeyWindows};
 use keytoll_domain::ledger::SealedBatch;
 use keytoll_domain::period::Anchor;
 use keytoll_domain::rating::{Overage, PlanPrice};
 use keytoll_domain::subscription::{Overrides, Subscription, SubscriptionStatus};
 use keytoll_domain::time::Timestamp;
+use keytoll_domain::user::{StaffRole, Token, TokenRole};
 use keytoll_gateway::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
 use keytoll_gateway::{AccessLog, Options};
 
@@ -36,6 +37,8 @@ const BODY_BYTES: usize = 1024;
 /// Ends the upstream's body, so that the client knows an answer's end without reading its head.
 const BODY_END: &[u8] = b"#end-of-answer\n";
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Of the one who asks about other people's calls; as long as real ones.
+const TOKEN: &str = "kt_guard_ttttttttttttttttttttttttttttttttttttt";
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 #[derive(Clone, Copy)]
@@ -43,6 +46,10 @@ enum Kind {
     Granted,
     Refused,
     Keyless,
+    /// `POST /v1/keys/verify`, granted.
+    Verify,
+    /// `GET /v1/auth/{product}`, granted.
+    Auth,
 }
 
 struct Records {
@@ -95,6 +102,8 @@ fn main() {
         "granted" => serve(calls, Kind::Granted),
         "refused" => serve(calls, Kind::Refused),
         "keyless" => serve(calls, Kind::Keyless),
+        "verify" => serve(calls, Kind::Verify),
+        "auth" => serve(calls, Kind::Auth),
         other => panic!("no such kind: {other}"),
     }
 }
@@ -127,22 +136,44 @@ fn slug(text: &str) -> Slug {
     Slug::new(text).expect("a slug")
 }
 
-fn call_many(gateway: SocketAddr, calls: usize, kind: Kind, micros: &AtomicI64) {
-    let product = if matches!(kind, Kind::Keyless) { "open" } else { "parcels" };
-    let requests: Vec<Vec<u8>> = (0..KEYS)
-        .map(|number| {
-            let number = if matches!(kind, Kind::Refused) { number + KEYS } else { number };
-            let head = format!(
-                "GET /{product}/parcels/{number} HTTP/1.1\r\nHost: api.example\r\nUser-Agent: instructions/1\r\n\
-                 Accept: application/json\r\nAccept-Encoding: gzip, br\r\nX-Api-Key: {}\r\n\r\n",
-                secret(number)
+/// The request of one key, as clients send it and, for verification, as a gateway does that asks us.
+fn request(kind: Kind, number: u16) -> Vec<u8> {
+    let number = if matches!(kind, Kind::Refused) { number + KEYS } else { number };
+    let key = secret(number);
+    let call = |product: &str| {
+        format!(
+            "GET /{product}/parcels/{number} HTTP/1.1\r\nHost: api.example\r\nUser-Agent: instructions/1\r\n\
+             Accept: application/json\r\nAccept-Encoding: gzip, br\r\nX-Api-Key: {key}\r\n\r\n"
+        )
+    };
+    let request = match kind {
+        Kind::Granted | Kind::Refused => call("parcels"),
+        Kind::Keyless => call("open"),
+        Kind::Verify => {
+            let question = format!(
+                "{{\"key\":\"{key}\",\"product\":\"parcels\",\"operation\":\"GET /parcels/{{id}}\"}}"
             );
-            head.into_bytes()
-        })
-        .collect();
+            format!(
+                "POST /v1/keys/verify HTTP/1.1\r\nHost: api.example\r\nX-Keytoll-Auth: {TOKEN}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{question}",
+                question.len()
+            )
+        }
+        Kind::Auth => format!(
+            "GET /v1/auth/parcels/parcels/{number} HTTP/1.1\r\nHost: api.example\r\nX-Keytoll-Auth: {TOKEN}\r\n\
+             X-Api-Key: {key}\r\n\r\n"
+        ),
+    };
+    request.into_bytes()
+}
+
+fn call_many(gateway: SocketAddr, calls: usize, kind: Kind, micros: &AtomicI64) {
+    let requests: Vec<Vec<u8>> = (0..KEYS).map(|number| request(kind, number)).collect();
     let (status, end): (&[u8], &[u8]) = match kind {
         Kind::Granted | Kind::Keyless => (b"HTTP/1.1 200", BODY_END),
         Kind::Refused => (b"HTTP/1.1 401", b"}"),
+        Kind::Verify => (b"HTTP/1.1 200", b"]}"),
+        Kind::Auth => (b"HTTP/1.1 200", HEAD_END),
     };
     let mut stream = TcpStream::connect(gateway).expect("the gateway listens");
     stream.set_nodelay(true).expect("a socket option");
@@ -259,6 +290,15 @@ fn snapshot(upstream: SocketAddr) -> Snapshot {
             started_at: START,
             ended_at: None,
             overrides: Overrides::default(),
+        }],
+        tokens: vec![Token {
+            id: TokenId::from_bytes([1; 16]),
+            name: "guard".into(),
+            hash: KeyHash::of(TOKEN.as_bytes()),
+            role: TokenRole::Staff(StaffRole::Verifier),
+            created_by: None,
+            created_at: START,
+            revoked_at: None,
         }],
         key_count: KEYS.into(),
         ..Snapshot::default()
