@@ -56,8 +56,8 @@ impl Answer {
         Self { status, head, body: AnswerBody::Own(Vec::new()) }
     }
 
-    pub(crate) fn json(id: RequestId, value: &serde_json::Value) -> Self {
-        Self::own(200, id, "application/json", value.to_string().into())
+    pub(crate) fn json(id: RequestId, body: Vec<u8>) -> Self {
+        Self::own(200, id, "application/json", body)
     }
 
     /// Adds a member to a JSON object of our own.
@@ -98,6 +98,10 @@ pub(crate) fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+pub(crate) fn put_integer(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

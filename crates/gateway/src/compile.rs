@@ -208,6 +208,7 @@ impl Compiler {
             self.add_routes(product, &mut routes);
         }
         self.products = products;
+        routes.plan_products = self.plans.values().map(|_| OnceLock::new()).collect();
         self.checks.settled();
         self.upstreams.end_round();
         self.tables.routes.store(Arc::new(routes));

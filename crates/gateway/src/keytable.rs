@@ -327,6 +327,11 @@ impl KeyRecord {
         }
     }
 
+    /// Whether it is for everything that its plan has.
+    pub(crate) fn has_all_products(&self) -> bool {
+        self.rare.as_ref().is_none_or(|rare| rare.products.is_none())
+    }
+
     pub(crate) fn has_product(&self, state: &SubscriptionState, product: u32) -> bool {
         state.plan.products.has(product)
             && self.rare.as_ref().is_none_or(|rare| rare.for_product(product))

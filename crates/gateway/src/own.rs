@@ -96,7 +96,8 @@ fn of_node(core: &Core, start: &Start, request: &Request) -> Answer {
         _ => {
             core.metrics.count_own(200, "");
             let node = &core.shared.options.node;
-            Answer::json(start.id, &serde_json::json!({"status": "ok", "node": node}))
+            let body = serde_json::json!({"status": "ok", "node": node});
+            Answer::json(start.id, body.to_string().into())
         }
     }
 }

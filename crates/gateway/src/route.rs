@@ -1,7 +1,7 @@
 //! Products as the request path sees them, compiled whenever a product or plan changes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keytoll_apispec::{Match, OperationMatcher};
 use keytoll_domain::catalog::{self, Bill, ErrorTexts, OperationKey, VersionBy};
@@ -14,6 +14,7 @@ use keytoll_domain::time::Timestamp;
 use crate::bits::BitSet;
 use crate::cells::LazyCell;
 use crate::credential::KeyFrom;
+use crate::keytable::PlanRecord;
 use crate::outgoing::VersionField;
 use crate::policies::{Closed, Notice, Policies};
 use crate::signing::Signer;
@@ -29,6 +30,8 @@ pub(crate) struct Routes {
     pub versions: HashMap<Box<str>, Versions>,
     /// By host names of their own, in lower case.
     pub hosts: HashMap<Box<str>, Arc<ProductRoute>>,
+    /// By the plan's index, made when first asked for: a JSON list of the ids of its products.
+    pub plan_products: Box<[OnceLock<Box<str>>]>,
 }
 
 /// Further versions of a product. Each is a route of its own that shares the product's number, keys and policies.
@@ -58,6 +61,28 @@ impl Routes {
             return version.find(method, path);
         }
         product.named(name)
+    }
+
+    /// A plan's products as a JSON list; `None` for a plan that these routes do not know yet.
+    pub(crate) fn products_of(&self, plan: &PlanRecord) -> Option<&str> {
+        let text = self.plan_products.get(plan.index as usize)?;
+        Some(text.get_or_init(|| self.products_json(|product| plan.products.has(product)).into()))
+    }
+
+    /// The products whose indexes are taken, as a JSON list in the order of their ids.
+    pub(crate) fn products_json(&self, takes: impl Fn(u32) -> bool) -> String {
+        let taken = self.products.values().filter(|product| takes(product.index));
+        let mut ids: Vec<&str> = taken.map(|product| product.id.as_str()).collect();
+        ids.sort_unstable();
+        let mut text = String::from("[");
+        for (index, id) in ids.into_iter().enumerate() {
+            // Ids need no escaping.
+            for part in [if index == 0 { "\"" } else { ",\"" }, id, "\""] {
+                text.push_str(part);
+            }
+        }
+        text.push(']');
+        text
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /{product}/.keytoll/usage`: where a key stands. No call, consumes nothing.
 
 use keytoll_domain::key::Environment;
-use keytoll_domain::limits::LimitName;
+use keytoll_domain::limits::{LimitName, Standing, Standings};
 use keytoll_domain::period::period_at;
 use keytoll_domain::refusal::Refusal;
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use crate::core::Core;
 use crate::own;
 use crate::request::Request;
 use crate::route::ProductRoute;
-use crate::verify::ratelimits;
 
 pub(crate) async fn serve(
     core: &Core,
@@ -76,7 +75,20 @@ async fn answer_of(
         "ratelimits": ratelimits(&standings),
         "spend": spend,
     });
-    let mut answer = Answer::json(start.id, &body);
+    let mut answer = Answer::json(start.id, body.to_string().into());
     answer::limit_fields(&mut answer.head, &standings, None, start.at);
     Ok(answer)
+}
+
+/// Where limits stand, by their names.
+fn ratelimits(standings: &Standings) -> Value {
+    let row = |one: Standing| {
+        json!({
+            "name": one.name.as_str(),
+            "limit": one.limit,
+            "remaining": one.remaining,
+            "reset": ceil_secs(one.reset.0),
+        })
+    };
+    standings.iter().map(row).collect()
 }

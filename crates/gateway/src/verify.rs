@@ -1,19 +1,20 @@
 //! Deciding and charging without proxying: the answer to "may this key make this call?" is itself a call.
 
+mod form;
+mod json;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keytoll_domain::catalog::{ErrorTexts, OperationKey, UNITS_PER_CALL_MAX};
+use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, PartnerId, SubscriptionId};
 use keytoll_domain::key::{Environment, KeyHash};
 use keytoll_domain::limits::Standings;
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::admit::{self, Asked};
-use crate::answer::{self, Answer, Context, ceil_secs};
+use crate::answer::Answer;
 use crate::call::{Start, micros_since};
 use crate::core::{Core, RequestId, Shared};
 use crate::fields::{Fields, Name};
@@ -24,6 +25,8 @@ use crate::own::{self, AskedAbout};
 use crate::request::Request;
 use crate::route::{Found, ProductRoute};
 use crate::server::source::Source;
+
+use form::Form;
 
 /// Largest body of a question.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -62,16 +65,6 @@ pub struct Verdict {
     product: Option<Arc<ProductRoute>>,
 }
 
-#[derive(Deserialize)]
-struct Form {
-    key: String,
-    product: Option<String>,
-    operation: Option<String>,
-    scope: Option<String>,
-    ip: Option<IpAddr>,
-    units: Option<u32>,
-}
-
 /// `POST /v1/keys/verify`
 pub(crate) async fn serve(
     core: &Core,
@@ -98,22 +91,11 @@ async fn answer_of(
         return Err(Refusal::TokenInvalid);
     }
     let body = own::body(core, source, BODY_MAX_BYTES).await?;
-    let form = serde_json::from_slice::<Form>(&body).ok();
-    let payable = |form: &Form| {
-        form.units.is_none_or(|units| (1..=UNITS_PER_CALL_MAX).contains(&u64::from(units)))
-    };
-    let form = form.filter(payable).ok_or(Refusal::RequestInvalid)?;
-    let question = Question {
-        key: KeyRef::Secret(form.key.as_bytes()),
-        product: form.product.as_deref(),
-        operation: form.operation.as_deref(),
-        scope: form.scope.as_deref(),
-        address: form.ip,
-        units: form.units,
-    };
+    let form = Form::parse(&body).ok_or(Refusal::RequestInvalid)?;
+    let question = form.question();
     let now = core.now();
     let shared = &core.shared;
-    let known = admit::any_known_key(shared, form.key.as_bytes(), now).await;
+    let known = admit::any_known_key(shared, form.secret(), now).await;
     let verdict = decide(shared, &mut core.writer.borrow_mut(), start.id, now, known, &question);
     let asked =
         AskedAbout { key: verdict.key_id(), code: verdict.refusal.map_or("", Refusal::code) };
@@ -129,7 +111,7 @@ async fn answer_of(
     if let Some(refusal) = verdict.refusal {
         core.refused(asked.key, now, refusal);
     }
-    Ok((Answer::json(start.id, &verdict.json(shared)), asked))
+    Ok((Answer::json(start.id, verdict.json(shared)), asked))
 }
 
 /// A management token that may verify, in its own header or as the bearer.
@@ -290,57 +272,4 @@ impl Verdict {
     pub fn environment(&self) -> Option<Environment> {
         self.key.as_ref().map(|key| key.environment)
     }
-
-    /// The answer of `POST /v1/keys/verify`.
-    pub(crate) fn json(&self, shared: &Shared) -> Value {
-        let (code, error) = match self.refusal {
-            None => ("valid", Value::Null),
-            Some(refusal) => (refusal.code(), self.error(shared, refusal)),
-        };
-        let mut answer = json!({"valid": self.refusal.is_none(), "code": code, "error": error});
-        let Some(key) = &self.key else { return answer };
-        let state = key.subscription.state.load();
-        let routes = shared.tables.routes.load();
-        let mut products: Vec<&str> = Vec::new();
-        for product in
-            routes.products.values().filter(|product| key.has_product(&state, product.index))
-        {
-            products.push(product.id.as_str());
-        }
-        products.sort_unstable();
-        let partner = key.partner().to_string();
-        answer["keyId"] = key.id.to_string().into();
-        answer["accountId"] = partner.clone().into();
-        answer["partnerId"] = partner.into();
-        answer["apiProductIds"] = products.into();
-        answer["environment"] = key.environment.as_str().into();
-        answer["rateLimitTier"] = state.plan.slug.as_ref().map(ToString::to_string).into();
-        answer["ratelimits"] = ratelimits(&self.standings);
-        answer
-    }
-
-    fn error(&self, shared: &Shared, refusal: Refusal) -> Value {
-        if let Some(scope) = &self.missing_scope {
-            return format!("{}: {scope}", refusal.error(ErrorTexts::Standard)).into();
-        }
-        answer::with_problem(refusal, &Context::default(), &shared.tables, |problem| {
-            problem.subject.map_or_else(
-                || problem.error.into(),
-                |subject| format!("{}: {subject}", problem.error).into(),
-            )
-        })
-    }
-}
-
-/// Where limits stand, by their names.
-pub(crate) fn ratelimits(standings: &Standings) -> Value {
-    let row = |one: keytoll_domain::limits::Standing| {
-        json!({
-            "name": one.name.as_str(),
-            "limit": one.limit,
-            "remaining": one.remaining,
-            "reset": ceil_secs(one.reset.0),
-        })
-    };
-    standings.iter().map(row).collect()
 }

@@ -1,7 +1,10 @@
 //! Verification, forward authentication and the verifier of other threads: the same decision, the same counters.
 
-use keytoll_domain::catalog::WindowLimits;
-use keytoll_domain::ids::KeyId;
+use keytoll_domain::catalog::{Plan, Product, Quota, WindowLimits};
+use keytoll_domain::feed::{Changed, SnapshotKey};
+use keytoll_domain::ids::{KeyId, PartnerId};
+use keytoll_domain::key::{BcryptHash, KeyHash};
+use keytoll_domain::subscription::Subscription;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -53,6 +56,117 @@ fn verify_answers_charges_and_shares_the_counters() {
         (&"rate_limited".into(), &0.into())
     );
     assert_eq!(world.sums(), Sums { calls: 3, successes: 3, units: 3 });
+}
+
+/// Every byte: clients of other makes parse it.
+#[test]
+fn verify_answers_are_written_as_told() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.limits = WindowLimits { minute: Some(3), ..WindowLimits::default() };
+    setup.plan.quota = Some(Quota { units: 100, hard: true });
+    let mut narrow = key(8, "narrow");
+    narrow.scopes = vec!["zoo:feed".into()];
+    narrow.products = Some(Vec::new());
+    setup.keys.push(narrow);
+    let world = setup.start();
+    let reset = NOON / 1_000_000 + 60;
+    let partner = PartnerId::from_bytes([1; 16]);
+    let of_zoo = r#""apiProductIds":["zoo"]"#;
+    let known = |number: u8, products: &str, remaining: [u64; 2]| {
+        format!(
+            r#""keyId":"{}","accountId":"{partner}","partnerId":"{partner}",{products},"environment":"live","rateLimitTier":"basic","ratelimits":[{{"name":"minute","limit":3,"remaining":{},"reset":{reset}}},{{"name":"quota","limit":100,"remaining":{},"reset":1796083200}}]}}"#,
+            KeyId::from_bytes([number; 16]),
+            remaining[0],
+            remaining[1],
+        )
+    };
+    let body = |question: &Value| {
+        let answer = verify(&world, question);
+        assert_eq!(answer.header("content-type"), "application/json");
+        String::from_utf8(answer.body).unwrap()
+    };
+    let valid = known(7, of_zoo, [2, 99]);
+    assert_eq!(
+        body(&json!({"key": KEY, "product": "zoo"})),
+        format!(r#"{{"valid":true,"code":"valid","error":null,{valid}"#)
+    );
+    let lacking = known(8, r#""apiProductIds":[]"#, [2, 99]);
+    assert_eq!(
+        body(&json!({"key": "narrow", "scope": "a\"b\\\n"})),
+        format!(
+            r#"{{"valid":false,"code":"scope_missing","error":"Missing scope: a\"b\\\n",{lacking}"#
+        )
+    );
+    assert_eq!(
+        body(&json!({"key": "narrow", "product": "zoo"})),
+        format!(
+            r#"{{"valid":false,"code":"product_not_in_plan","error":"Product not in plan",{lacking}"#
+        )
+    );
+    assert_eq!(
+        body(&json!({"key": "unknown"})),
+        r#"{"valid":false,"code":"key_invalid","error":"Invalid API key"}"#
+    );
+}
+
+/// The products of a plan are a text made once: a change of either makes it anew.
+#[test]
+fn verify_lists_what_the_key_is_for_now() {
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    setup.plan.products = vec![slug("zoo"), slug("ark")];
+    let mut narrow = key(8, "narrow");
+    narrow.products = Some(vec![slug("ark")]);
+    setup.keys.push(narrow);
+    let world = setup.start();
+    let products = |key: &str| verify(&world, &json!({"key": key})).json()["apiProductIds"].clone();
+    assert_eq!((products(KEY), products("narrow")), (json!(["zoo"]), json!([])));
+    let zoo = world.records.snapshot.lock().unwrap().products[0].clone();
+    world.records.change(Changed::Product(Box::new(Product { id: slug("ark"), ..zoo })));
+    assert_eq!((products(KEY), products("narrow")), (json!(["ark", "zoo"]), json!(["ark"])));
+    let next = Plan { version: 2, products: vec![slug("ark")], ..plan() };
+    world.records.change(Changed::Plan(Box::new(next)));
+    assert_eq!(products(KEY), json!(["ark", "zoo"]));
+    let moved = Subscription { plan_version: 2, ..subscription() };
+    world.records.change(Changed::Subscription(Box::new(moved)));
+    assert_eq!((products(KEY), products("narrow")), (json!(["ark"]), json!(["ark"])));
+}
+
+/// Keys of imports that only a bcrypt hash tells are found by every way to ask, and charged once.
+#[test]
+fn keys_known_by_bcrypt_are_verified() {
+    let upstream = Upstream::new();
+    let world = World::of(&upstream);
+    let secrets = ["legacy-one-0001", "legacy-two-0002", "legacy-six-0003"];
+    let imported = secrets.iter().zip(20u8..).map(|(secret, number)| {
+        let hash = bcrypt::hash(secret, 4).unwrap();
+        let bcrypt = Some(Box::new(BcryptHash { prefix: "legacy".into(), hash }));
+        SnapshotKey { bcrypt, hash: KeyHash([number; 32]), ..key(number, "").into() }
+    });
+    world.records.change(Changed::Keys(imported.collect()));
+    let wrong = verify(&world, &json!({"key": "legacy-one-0002"})).json();
+    assert_eq!(wrong, json!({"valid": false, "code": "key_invalid", "error": "Invalid API key"}));
+    for _ in 0..2 {
+        let valid = verify(&world, &json!({"key": secrets[0], "product": "zoo"})).json();
+        assert_eq!(
+            (&valid["valid"], &valid["keyId"]),
+            (&true.into(), &KeyId::from_bytes([20; 16]).to_string().into())
+        );
+    }
+    let token = format!("X-Keytoll-Auth: {TOKEN}\r\n");
+    let fields = format!("{token}X-API-Key: {}\r\n", secrets[1]);
+    let granted = world.call("GET /v1/auth/zoo/animals", &fields);
+    let id = KeyId::from_bytes([21; 16]).to_string();
+    assert_eq!((granted.status, granted.header("x-keytoll-key-id")), (200, id.as_str()));
+    let asked = "X-Original-Method: GET\r\nX-Original-URI: /animals\r\n";
+    let fields = format!("{token}{asked}X-API-Key: {}\r\n", secrets[2]);
+    let trusted = world.call("GET /v1/auth-nginx/zoo", &fields);
+    let id = KeyId::from_bytes([22; 16]).to_string();
+    assert_eq!((trusted.status, trusted.header("x-keytoll-key-id")), (200, id.as_str()));
+    let unknown = format!("{token}X-API-Key: legacy-none-0004\r\n");
+    assert_eq!(world.call("GET /v1/auth/zoo/animals", &unknown).status, 401);
+    assert_eq!(world.sums().calls, 4);
 }
 
 #[test]
