@@ -95,7 +95,7 @@ fn a_hit_is_a_call_that_no_upstream_sees() {
         assert_eq!(metric(&world, "cache_calls_total", &labels), count, "{result}");
     }
     assert!(metric(&world, "cache_bytes", "") > 500);
-    assert_eq!(metric(&world, "requests_total", "status=\"200\""), 5, "usage is one");
+    assert_eq!(metric(&world, "requests_total", "status=\"200\""), 4);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn products_that_do_not_ask_for_it_have_no_cache() {
     assert_eq!(ask(&world, "GET /zoo/animals", ""), told("", "answer 0"));
     assert_eq!(ask(&world, "GET /zoo/animals", ""), told("", "answer 1"));
     assert_eq!(metric(&world, "cache_bytes", ""), 0);
-    assert!(!world.gateway().metrics_text().contains("cache_calls"));
+    assert!(!world.gateway().metrics_text().contains("cache_calls_total{"));
 }
 
 #[test]
@@ -154,10 +154,8 @@ fn a_kept_failure_costs_nothing_where_only_successes_do() {
     let world = setup.start();
     assert_eq!(ask(&world, "GET /zoo/animals", ""), told("miss", "gone"));
     assert_eq!(ask(&world, "GET /zoo/animals", ""), told("hit", "gone"));
-    let conditional = world.call(
-        "GET /zoo/animals",
-        &format!("X-API-Key: {KEY}\r\nIf-None-Match: \"1\"\r\n"),
-    );
+    let conditional =
+        world.call("GET /zoo/animals", &format!("X-API-Key: {KEY}\r\nIf-None-Match: \"1\"\r\n"));
     assert_eq!(conditional.status, 404);
     assert_eq!(world.sums(), Sums { calls: 3, successes: 0, units: 0 });
 }
@@ -211,7 +209,10 @@ fn the_log_has_hits_as_any_call() {
     });
     setup.settings.key_from = vec![keytoll_domain::catalog::KeySource::Query];
     let mut world = setup.start();
-    for line in ["GET /zoo/animals?a=1&api_key=secret-of-alice", "GET /zoo/animals?api_key=secret-of-alice&a=1"] {
+    for line in [
+        "GET /zoo/animals?a=1&api_key=secret-of-alice",
+        "GET /zoo/animals?api_key=secret-of-alice&a=1",
+    ] {
         assert_eq!(world.call(line, "").status, 200);
     }
     assert_eq!(upstream.seen().len(), 1, "the key is no part of what is compared");
