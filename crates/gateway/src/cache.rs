@@ -183,8 +183,12 @@ fn key_of(space: &str, path: &str, query: &str) -> Arc<str> {
     [space, path, mark, query].concat().into()
 }
 
-/// Request fields that are not remembered; an answer that depends on one of them is not kept.
-const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+/// Request fields that say who calls and are not remembered: an answer to a request with one of them that depends on
+/// it is not kept. The gateway's own key is not among them any more when it comes here.
+const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
+/// Request fields that every answer depends on: they say what the client called its target, which an upstream may
+/// repeat, and nobody may choose what others are told.
+const TARGET_FIELDS: [&str; 2] = ["x-forwarded-host", "x-forwarded-proto"];
 
 /// Whether a request says who sends it, beside what the gateway says.
 fn identifies(fields: &[u8]) -> bool {

@@ -162,7 +162,11 @@ fn offer_keeps_answers_to_identified_requests_only_when_told() {
         assert!(rig.hit(&[], NOW).is_some());
     }
     let vary = [("Cache-Control", "public, max-age=60"), ("Vary", "Authorization")];
-    assert!(!Rig::new().fill(&[], 200, &vary));
+    assert!(!Rig::new().fill(&[("authorization", "Basic x")], 200, &vary));
+    let rig = Rig::new();
+    assert!(rig.fill(&[], 200, &vary), "the key was taken out");
+    assert!(rig.hit(&[("authorization", "Basic x")], NOW).is_none());
+    assert!(rig.hit(&[], NOW).is_some());
 }
 
 #[test]
@@ -284,6 +288,20 @@ fn lookup_tells_variants_apart() {
     let kept =
         (0..40).filter(|one| rig.hit(&[("accept-language", &one.to_string())], NOW).is_some());
     assert_eq!(kept.count(), VARIANTS_MAX);
+}
+
+#[test]
+fn lookup_tells_apart_what_a_target_was_called() {
+    let rig = Rig::new();
+    let answer = [("Cache-Control", "max-age=60")];
+    let called = |host| [("x-forwarded-host", host), ("x-forwarded-proto", "https")];
+    assert!(rig.fill(&called("evil.example"), 200, &answer));
+    assert!(rig.hit(&called("api.example"), NOW).is_none());
+    assert!(rig.fill(&called("api.example"), 200, &answer));
+    let plain = [("x-forwarded-host", "api.example"), ("x-forwarded-proto", "http")];
+    assert!(rig.hit(&plain, NOW).is_none());
+    rig.cache.answered("pens live\0", "PUT", ("/pens", ""), 200);
+    assert!(rig.hit(&called("evil.example"), NOW).is_none(), "a change is one under any name");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use keytoll_domain::time::Timestamp;
 
 use super::entry::{DependsOn, Entry, kept_head};
 use super::room::Lease;
-use super::{Cache, ENTRY_MAX_BYTES, SECRETS, Spot, control, joined, named};
+use super::{Cache, ENTRY_MAX_BYTES, SECRETS, Spot, TARGET_FIELDS, control, joined, named};
 use crate::upstream::head::Head;
 
 /// Answers that may be kept if they say how long they are fresh.
@@ -64,18 +64,20 @@ impl Ticket {
         Some(Taking { cache, key, spot, generation, entry, body, body_max, lease })
     }
 
-    /// The request's values of what `Vary` names; `None` if it names everything, or what is not remembered.
+    /// The request's values of what `Vary` names, and of what it need not name; `None` if it names everything, or what
+    /// is not remembered.
     fn depends_on(&self, head: &Head) -> Option<DependsOn> {
         let vary = joined(head.fields.named("vary")).unwrap_or_default();
         let vary = String::from_utf8(vary).ok()?;
         let mut depends_on = DependsOn::new();
-        for name in vary.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let names = vary.split(',').map(str::trim).filter(|name| !name.is_empty());
+        for name in names.chain(TARGET_FIELDS) {
             let name = name.to_ascii_lowercase();
-            if name == "*" || SECRETS.contains(&name.as_str()) {
+            let value = joined(named(&self.fields, &name));
+            if name == "*" || (value.is_some() && SECRETS.contains(&name.as_str())) {
                 return None;
             }
             if !depends_on.iter().any(|(known, _)| **known == *name) {
-                let value = joined(named(&self.fields, &name));
                 depends_on.push((name.into(), value));
             }
         }

@@ -80,6 +80,7 @@ async fn answer(request: Request<RecvStream>, mut reply: SendResponse<Bytes>) {
         .header("x-seen-te", text("te"))
         .header("x-seen-key", text("x-api-key"))
         .header("x-seen-length", text("content-length"))
+        .header("cache-control", "public, max-age=60")
         .header("x-seen-authority", head.uri.authority().unwrap().as_str());
     let mut out = reply.send_response(response.body(()).unwrap(), false).unwrap();
     while let Some(piece) = body.data().await {
@@ -96,6 +97,9 @@ async fn answer(request: Request<RecvStream>, mut reply: SendResponse<Bytes>) {
     }
     if head.uri.path().ends_with("/broken") {
         return out.send_reset(Reason::INTERNAL_ERROR);
+    }
+    if head.uri.path().ends_with("/plain") {
+        return out.send_data(Bytes::from_static(b"plain"), true).unwrap();
     }
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().unwrap());
@@ -151,6 +155,33 @@ async fn clients_of_http1_get_a_plain_answer() {
     assert_eq!(client.head().status, 200);
     assert_eq!(world.sums().calls, 4);
     assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_with_trailers_or_without_an_end_are_not_kept() {
+    let peer = Peer::start(None).await;
+    let mut setup = peer.setup("http");
+    setup.settings.cache = true;
+    let world = setup.start();
+    let client = connect(&world).await;
+    for (path, expected) in [("/zoo/animals/plain", "hit"), ("/zoo/animals/5", "miss")] {
+        let got = call(&client, with_key("GET", path), b"").await.unwrap();
+        assert_eq!((got.status, got.header("x-keytoll-cache")), (200, "miss"), "{path}");
+        let got = call(&client, with_key("GET", path), b"").await.unwrap();
+        assert_eq!(got.header("x-keytoll-cache"), expected, "{path}");
+    }
+    for _ in 0..2 {
+        let broken = call(&client, with_key("GET", "/zoo/animals/broken"), b"").await;
+        assert!(broken.is_err() || broken.is_ok_and(|got| got.status == 502));
+    }
+    let got = call(&client, with_key("GET", "/zoo/animals/plain"), b"").await.unwrap();
+    assert_eq!((got.header("x-keytoll-cache"), &*got.body), ("hit", &b"plain"[..]));
+    let got = world.get("/zoo/animals/5");
+    assert_eq!(got.header("x-keytoll-cache"), "miss");
+    let grpc = request("POST", "/zoo/animals").header("x-api-key", KEY);
+    let grpc = grpc.header("content-type", "application/grpc").body(()).unwrap();
+    let got = call(&client, grpc, b"\0\0\0\0\0").await.unwrap();
+    assert_eq!(got.header("x-keytoll-cache"), "bypass");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
