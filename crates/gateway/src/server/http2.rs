@@ -5,14 +5,13 @@
 
 mod check;
 mod head;
-mod rewind;
 mod stream;
 
 pub(crate) use head::put_fields;
 
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -20,13 +19,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
+use tokio::io::AsyncWrite as _;
 
-use self::rewind::Rewound;
 use self::stream::ClientStream;
 use crate::buffer::Buffer;
+use crate::carrier::{Carried, Carrier};
 use crate::client::Client;
 use crate::core::Core;
-use crate::server::deadline::Deadline;
+use crate::heartbeat::{Heartbeat, Patience};
+use crate::server::deadline::{Deadline, TICK};
 use crate::stream::Stream;
 
 /// With what a client begins that knows beforehand that we speak HTTP/2; the rest follows with the first frame.
@@ -47,18 +48,43 @@ const UNSEEN_RESETS_MAX: usize = 20;
 const BROKEN_STREAMS_MAX: usize = 1024;
 /// How long a connection that has not said anything is waited for when the gateway stops.
 const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
-/// How long a client may take to close a connection that we have ended.
+/// How long a client without streams may take to open one more, or to close a connection that we have ended.
 const LINGER: Duration = Duration::from_secs(2);
+/// A client that may still be reading is waited for as long as it says something, but not longer than this...
+const LINGER_MAX: Duration = Duration::from_mins(10);
+/// ...and not for more than so much.
+const LINGER_MAX_BYTES: usize = 1024 * 1024;
+/// Silence of a client with streams before it is asked whether it is there.
+#[cfg(not(test))]
+const SILENCE: Duration = Duration::from_secs(20);
+#[cfg(test)]
+const SILENCE: Duration = Duration::from_secs(1);
 
 struct Http2 {
     core: Rc<Core>,
     client: Rc<Client>,
-    connection: Connection<Rewound, Bytes>,
-    /// Of the connection while it has no stream; each stream has its own.
+    connection: Connection<Carrier, Bytes>,
+    carried: Rc<Carried>,
+    heartbeat: Heartbeat,
+    /// Of the connection while no stream is served; each of them has its own.
     deadline: Deadline,
+    stage: Stage,
+    /// Bytes written when the deadline was set.
+    written: u64,
+    /// The last tick with a stream.
+    busy_at: u64,
     open: Rc<Open>,
     /// The client has been told that no further stream will be served.
     leaving: bool,
+}
+
+/// What a connection has to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    Serving,
+    /// All answers are complete here, but the client has not taken all of them.
+    Sending,
 }
 
 /// The streams of a connection that are being served.
@@ -91,25 +117,34 @@ impl Drop for Place {
 /// Serves the connection until either side ends it. `before` has been read from the stream already.
 pub(crate) async fn run(core: Rc<Core>, client: Client, before: Buffer, stream: Stream) {
     let deadline = core.deadlines.add();
-    let stream = Rewound { before, stream };
-    let Some(connection) = greet(&core, &deadline, stream).await else { return };
+    let (protocol_end, carried) = Carrier::of(before, stream);
+    let Some(mut connection) = greet(&core, &deadline, protocol_end).await else { return };
+    let patience = Patience { silence: SILENCE, answer: core.shared.options.bounds.idle };
+    let heartbeat = Heartbeat::new(connection.ping_pong(), patience, core.deadlines.add());
     let mut http2 = Http2 {
+        busy_at: core.deadlines.now(),
         core,
         client: Rc::new(client),
         connection,
+        carried,
+        heartbeat,
         deadline,
+        stage: Stage::Idle,
+        written: 0,
         open: Rc::default(),
         leaving: false,
     };
-    poll_fn(|cx| http2.poll(cx)).await;
+    if poll_fn(|cx| http2.poll(cx)).await {
+        http2.linger().await;
+    }
 }
 
 /// Exchanges the greetings of both sides, in time.
 async fn greet(
     core: &Core,
     deadline: &Deadline,
-    stream: Rewound,
-) -> Option<Connection<Rewound, Bytes>> {
+    carrier: Carrier,
+) -> Option<Connection<Carrier, Bytes>> {
     let bounds = core.shared.options.bounds;
     let greeting = h2::server::Builder::new()
         .max_concurrent_streams(STREAMS_MAX)
@@ -119,7 +154,7 @@ async fn greet(
         .max_header_list_size(u32::try_from(bounds.head_max_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(UNSEEN_RESETS_MAX)
         .max_local_error_reset_streams(Some(BROKEN_STREAMS_MAX))
-        .handshake(stream);
+        .handshake(carrier);
     let mut greeting = pin!(greeting);
     deadline.set(bounds.head);
     let mut hurried = false;
@@ -136,30 +171,62 @@ async fn greet(
 }
 
 impl Http2 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the connection has ended; whether its client may still be reading.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             if self.core.is_draining() && !self.leaving {
                 self.leave();
             }
-            let busy = self.open.count.get() > 0;
-            if busy {
-                self.deadline.set(self.patience());
-            }
             match self.poll_accept(cx) {
-                Poll::Ready(Some((request, reply))) => self.serve(request, reply),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => {
-                    ready!(self.deadline.poll(cx));
-                    if busy {
-                        continue;
-                    }
-                    if self.leaving {
-                        return Poll::Ready(());
-                    }
-                    self.leave();
+                Poll::Ready(Some((request, reply))) => {
+                    self.serve(request, reply);
+                    continue;
                 }
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Pending => {}
+            }
+            self.enter_stage();
+            let busy = self.stage != Stage::Idle;
+            if self.heartbeat.poll(cx, self.carried.read.get(), busy).is_ready() {
+                return Poll::Ready(false);
+            }
+            ready!(self.deadline.poll(cx));
+            match self.stage {
+                Stage::Serving => {}
+                Stage::Sending => return Poll::Ready(false),
+                Stage::Idle if self.leaving => return Poll::Ready(true),
+                Stage::Idle => self.leave(),
             }
         }
+    }
+
+    /// Sets the deadline: anew while streams are served, and whenever the client takes something of what is left.
+    fn enter_stage(&mut self) {
+        let stage = if self.open.count.get() > 0 {
+            Stage::Serving
+        } else if self.connection.has_streams() {
+            Stage::Sending
+        } else {
+            Stage::Idle
+        };
+        let written = self.carried.written.get();
+        let goes_on = match stage {
+            Stage::Idle => false,
+            Stage::Serving => true,
+            Stage::Sending => written != self.written,
+        };
+        if stage != Stage::Idle {
+            self.busy_at = self.core.deadlines.now();
+        }
+        if stage != self.stage || goes_on {
+            let bounds = &self.core.shared.options.bounds;
+            self.deadline.set(match stage {
+                Stage::Idle if self.leaving => LINGER,
+                Stage::Idle | Stage::Serving => bounds.head,
+                Stage::Sending => bounds.idle,
+            });
+        }
+        (self.stage, self.written) = (stage, written);
     }
 
     /// `None` = the connection has ended.
@@ -187,10 +254,50 @@ impl Http2 {
     fn leave(&mut self) {
         self.leaving = true;
         self.connection.graceful_shutdown();
-        self.deadline.set(LINGER);
+        if self.stage == Stage::Idle {
+            self.deadline.set(LINGER);
+        }
     }
 
-    fn patience(&self) -> Duration {
-        if self.leaving { LINGER } else { self.core.shared.options.bounds.head }
+    /// Says that nothing more will come, and waits until the client has closed: what it says to a closed connection
+    /// would make the system throw away what it has not read yet.
+    async fn linger(self) {
+        let Self { core, connection, carried, deadline, busy_at, .. } = self;
+        drop(connection);
+        let idle = core.shared.options.bounds.idle;
+        let quiet = TICK * u32::try_from(core.deadlines.now() - busy_at).unwrap_or(u32::MAX);
+        let silence = if quiet < idle { idle } else { LINGER };
+        let last = core.deadlines.after(LINGER_MAX);
+        let mut dropped = Buffer::default();
+        let mut read = 0;
+        deadline.set(LINGER);
+        let mut closing = true;
+        poll_fn(|cx| {
+            let stream = &mut *carried.stream.borrow_mut();
+            if closing {
+                match Pin::new(&mut *stream).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => closing = false,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return deadline.poll(cx),
+                }
+                deadline.set(silence);
+            }
+            while read < LINGER_MAX_BYTES {
+                match dropped.poll_fill(stream, cx, false) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(more)) => {
+                        read += more;
+                        dropped.consume(more);
+                        deadline.set(silence);
+                    }
+                    Poll::Pending => {
+                        deadline.cap(last);
+                        return deadline.poll(cx);
+                    }
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }

@@ -1,13 +1,19 @@
 //! HTTP/2 as no well-meaning client writes it: frames made by hand.
 
+use std::io::Write as _;
+use std::time::Duration;
+
 use super::support::*;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// `:status: 200` in the static table, as a whole field.
 const STATUS_200: u8 = 0x88;
@@ -148,6 +154,148 @@ fn streams_opened_only_to_be_reset_end_the_connection() {
     client.send(bytes);
     assert_eq!(verdict(&mut client).map(|(kind, _)| kind), Some(GOAWAY));
     assert_eq!(world.call("GET /healthz", "").status, 200);
+}
+
+fn call(stream: u32, path: &str) -> Vec<u8> {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "a"),
+        ("x-api-key", KEY),
+    ];
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&fields))
+}
+
+/// A call on stream 1, and windows as wide as they can be.
+fn call_with_wide_windows() -> Vec<u8> {
+    const WIDEST: u32 = i32::MAX.unsigned_abs();
+    let window = [&4u16.to_be_bytes()[..], &WIDEST.to_be_bytes()].concat();
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(SETTINGS, 0, 0, &window),
+        frame(WINDOW_UPDATE, 0, 0, &(WIDEST - 65_535).to_be_bytes()),
+        call(1, "/zoo/animals"),
+    ]
+    .concat()
+}
+
+/// One frame: kind, flags, payload.
+fn next(client: &mut Client) -> Option<(u8, u8, Vec<u8>)> {
+    let head = client.take(9);
+    let [top, high, low, kind, flags, ..] = head[..] else { return None };
+    let length = usize::from(top) << 16 | usize::from(high) << 8 | usize::from(low);
+    Some((kind, flags, client.take(length)))
+}
+
+#[test]
+fn a_slow_reader_gets_its_whole_answer_while_the_gateway_stops() {
+    const LENGTH: usize = 12 << 20;
+    let upstream = Upstream::with(|served| {
+        served.client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"));
+        served.client.send(vec![b'x'; LENGTH]);
+        Then::KeepOpen
+    });
+    let mut world = World::of(&upstream);
+    let mut client = world.client();
+    client.send(call_with_wide_windows());
+    let mut got = 0;
+    // So much has been read when the gateway is told to stop, and all of it can leave.
+    let mut take = |client: &mut Client, most: usize| {
+        while got < most {
+            let Some((kind, flags, payload)) = next(client) else { return (got, false) };
+            if kind == DATA {
+                got += payload.len();
+                if flags & END_STREAM != 0 {
+                    return (got, true);
+                }
+            }
+        }
+        (got, false)
+    };
+    take(&mut client, LENGTH / 2);
+    let gateway = world.gateway.take().unwrap();
+    let stopping = std::thread::spawn(move || gateway.shutdown(Duration::from_mins(1)));
+    // Longer than an idle connection is waited for, twice: once while bytes wait in the gateway, once while the last
+    // of them wait in the system. What the client says meanwhile must not end the connection.
+    pause(Duration::from_secs(3));
+    client.send(frame(WINDOW_UPDATE, 0, 1, &1u32.to_be_bytes()));
+    take(&mut client, LENGTH - (1 << 20));
+    pause(Duration::from_secs(3));
+    client.send(frame(PING, 0, 0, &[7; 8]));
+    pause(Duration::from_millis(100));
+    assert_eq!(take(&mut client, LENGTH + 1), (LENGTH, true));
+    drop(client);
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn what_waits_behind_a_full_connection_is_sent_while_the_gateway_stops() {
+    const SMALL: usize = 40_000;
+    let upstream = Upstream::with(|served| {
+        let length = if served.head.starts_with("GET /base/pens") { SMALL } else { 64 << 20 };
+        served.client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        let _ = served.client.stream.write_all(&vec![b'x'; length]);
+        Then::KeepOpen
+    });
+    let mut world = World::of(&upstream);
+    let mut client = world.client();
+    client.send(call_with_wide_windows());
+    eventually("the large answer begins", || upstream.seen().len() == 1);
+    pause(Duration::from_millis(300));
+    client.send(call(3, "/zoo/pens"));
+    let answered = "operation=\"GET /pens\",status=\"200\"";
+    eventually("the small one too", || world.gateway().metrics_text().contains(answered));
+    pause(Duration::from_millis(200));
+    client.send(frame(RST_STREAM, 0, 1, &8u32.to_be_bytes()));
+    let gateway = world.gateway.take().unwrap();
+    let stopping = std::thread::spawn(move || gateway.shutdown(Duration::from_mins(1)));
+    pause(Duration::from_millis(300));
+    // The gateway looks at the connection again, and no stream is at work any more.
+    client.send(frame(PING, 0, 0, &[7; 8]));
+    pause(Duration::from_secs(3));
+    let mut whole = false;
+    while let Some((kind, flags, _)) = next(&mut client) {
+        // Of the large one nobody hears the end.
+        whole |= kind == DATA && flags & END_STREAM != 0;
+    }
+    assert!(whole, "the small answer was cut");
+    drop(client);
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn a_client_that_is_gone_without_a_word_is_found_by_a_ping() {
+    let upstream = Upstream::with(|served| {
+        while served.client.fill() > 0 {}
+        Then::Close
+    });
+    let mut setup = Setup::new(&upstream);
+    setup.options = Box::new(|options| options.bounds.idle = Duration::from_secs(1));
+    let world = setup.start();
+    let (mut well, mut gone) = (world.client(), world.client());
+    for client in [&mut well, &mut gone] {
+        client.send(call_with_wide_windows());
+    }
+    let answering = std::thread::spawn(move || {
+        let mut pings = 0;
+        while let Some((kind, flags, payload)) = next(&mut well) {
+            if kind == PING && flags & ACK == 0 {
+                pings += 1;
+                well.send(frame(PING, ACK, 0, &payload));
+                break;
+            }
+        }
+        (well, pings)
+    });
+    while next(&mut gone).is_some() {}
+    let (mut well, pings) = answering.join().unwrap();
+    assert_eq!(pings, 1);
+    well.send(frame(PING, 0, 0, &[7; 8]));
+    let alive = std::iter::from_fn(|| next(&mut well));
+    assert!(alive.into_iter().any(|(kind, flags, _)| kind == PING && flags & ACK != 0));
+    assert_eq!(upstream.seen().len(), 2);
+    eventually("the call of the gone client is let go", || upstream.open() == 1);
 }
 
 #[test]

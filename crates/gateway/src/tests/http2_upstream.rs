@@ -242,6 +242,43 @@ async fn what_breaks_is_told_and_charged_as_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_died_in_silence_is_found_and_replaced() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer =
+        Peer { addr: listener.local_addr().unwrap(), connections: Arc::new(AtomicUsize::new(0)) };
+    let count = peer.connections.clone();
+    tokio::spawn(async move {
+        let mut deaf = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            if !first {
+                tokio::spawn(async move {
+                    while let Some(Ok((request, reply))) = connection.accept().await {
+                        tokio::spawn(answer(request, reply));
+                    }
+                });
+                continue;
+            }
+            // Answers one call and is never heard of again.
+            let (request, reply) = connection.accept().await.unwrap().unwrap();
+            let mut answering = Box::pin(answer(request, reply));
+            tokio::select! {
+                _ = connection.accept() => {}
+                () = &mut answering => {}
+            }
+            let flushed = tokio::time::Duration::from_millis(50);
+            let _ = tokio::time::timeout(flushed, connection.accept()).await;
+            deaf.push(connection);
+        }
+    });
+    let world = peer.setup("http").start();
+    assert_eq!(world.get("/zoo/animals").status, 200);
+    assert_eq!(world.get("/zoo/animals").status, 200, "asked again on another connection");
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn encrypted_upstreams_agree_on_it() {
     let authority = Authority::new();
     let files = authority.issue("upstream", &["127.0.0.1"]);

@@ -1,19 +1,22 @@
 //! HTTP/2 towards upstreams: one connection per core and target, shared by its calls, each of which is a stream.
 //!
 //! A stream takes the place of a connection's bytes in an exchange; only its head and its end are told apart from
-//! HTTP/1. A connection is left when its peer ends it, and when a call on it gets no answer in time.
+//! HTTP/1. A connection is left when its peer ends it or no longer answers, and when a call on it gets no answer in
+//! time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::{Connection as Protocol, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::HOST;
 use http::response::Parts;
@@ -26,9 +29,13 @@ use super::connect::connect;
 use super::head::{Framing, HEAD_MAX_BYTES, HEAD_MAX_FIELDS, Head};
 use super::pool::{Connection, Pool};
 use super::{Failure, Upstream};
+use crate::buffer::Buffer;
+use crate::carrier::{Carried, Carrier};
 use crate::fields::{Name, parse_length};
+use crate::heartbeat::{Heartbeat, Patience};
 use crate::outgoing::Outgoing;
 use crate::request::BodyFraming;
+use crate::server::deadline::Deadline;
 use crate::server::http2::{ALPN, put_fields};
 use crate::stream::Stream;
 
@@ -41,6 +48,14 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Largest piece of a body handed over at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// When an upstream that is silent about its calls is dead.
+#[cfg(not(test))]
+const PATIENCE: Patience =
+    Patience { silence: Duration::from_secs(10), answer: Duration::from_secs(10) };
+#[cfg(test)]
+const PATIENCE: Patience =
+    Patience { silence: Duration::from_millis(300), answer: Duration::from_millis(300) };
+
 /// The connections of one core, by the number of the upstream.
 #[derive(Default)]
 pub(super) struct Connections {
@@ -50,11 +65,33 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Slot {
     /// Locked while a connection is made, so that calls that come meanwhile share it.
-    sender: Mutex<Option<SendRequest<Bytes>>>,
+    sender: Mutex<Option<Sender>>,
     /// Connections made so far.
     made: Cell<u64>,
     /// In ticks of the core.
     used: Cell<u64>,
+}
+
+#[derive(Clone)]
+struct Sender {
+    requests: SendRequest<Bytes>,
+    calls: Arc<AtomicU32>,
+}
+
+/// One call counted for its connection.
+struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    fn of(calls: Arc<AtomicU32>) -> Self {
+        calls.fetch_add(1, Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// One call's stream.
@@ -67,6 +104,7 @@ pub(crate) struct CallStream {
     /// Taken from the body and not yet read.
     rest: Bytes,
     pub trailers: Option<HeaderMap>,
+    _counted: Counted,
     /// Which of its upstream's connections it is on.
     pub number: u64,
 }
@@ -108,10 +146,11 @@ pub(super) async fn open(
     let request = request(&text, upstream, takes_trailers).ok_or(Failure::ClientBroke)?;
     let slot = pool.http2.slot(upstream);
     slot.used.set(pool.now());
-    let opening = timeout(limit, sender(&slot, upstream, limit, failed)).await;
+    let opening = timeout(limit, sender(pool, &slot, upstream, limit, failed)).await;
     let (mut sender, reused) = opening.map_err(|_| Failure::Timeout)??;
     let ended = framing == BodyFraming::None;
-    let (answer, out) = sender.send_request(request, ended).map_err(|_| Failure::Broken)?;
+    let sent = sender.requests.send_request(request, ended);
+    let (answer, out) = sent.map_err(|_| Failure::Broken)?;
     let stream = CallStream {
         answer,
         out,
@@ -119,6 +158,7 @@ pub(super) async fn open(
         body: None,
         rest: Bytes::new(),
         trailers: None,
+        _counted: Counted::of(sender.calls),
         number: slot.made.get(),
     };
     let mut connection = Connection::over(upstream, Stream::Http2(Box::new(stream)));
@@ -128,38 +168,68 @@ pub(super) async fn open(
 
 /// The shared connection, and whether it was there before; else a fresh one.
 async fn sender(
+    pool: &Pool,
     slot: &Slot,
     upstream: &Arc<Upstream>,
     limit: Duration,
     failed: Option<u64>,
-) -> Result<(SendRequest<Bytes>, bool), Failure> {
+) -> Result<(Sender, bool), Failure> {
     let mut kept = slot.sender.lock().await;
     if failed == Some(slot.made.get()) {
         *kept = None;
     }
-    if let Some(sender) = &*kept
-        && let Ok(sender) = sender.clone().ready().await
+    if let Some(Sender { requests, calls }) = &*kept
+        && let Ok(requests) = requests.clone().ready().await
     {
-        return Ok((sender, true));
+        return Ok((Sender { requests, calls: calls.clone() }, true));
     }
     *kept = None;
-    let (sender, connection) = greet(upstream, limit).await?;
-    tokio::task::spawn_local(connection);
-    *kept = Some(sender.clone());
+    let (protocol_end, carried) =
+        Carrier::of(Buffer::default(), connect_to(upstream, limit).await?);
+    let (requests, protocol) = greet(protocol_end).await?;
+    let calls = Arc::<AtomicU32>::default();
+    let driving = drive(protocol, carried, calls.clone(), pool.deadline(), upstream.clone());
+    tokio::task::spawn_local(driving);
+    *kept = Some(Sender { requests: requests.clone(), calls: calls.clone() });
     slot.made.set(slot.made.get() + 1);
-    let sender = sender.ready().await.map_err(|_| Failure::Broken)?;
-    Ok((sender, false))
+    let requests = requests.ready().await.map_err(|_| Failure::Broken)?;
+    Ok((Sender { requests, calls }, false))
 }
 
-async fn greet(
-    upstream: &Arc<Upstream>,
-    limit: Duration,
-) -> Result<(SendRequest<Bytes>, impl Future<Output = ()> + use<>), Failure> {
+/// Keeps a connection going until it ends or its upstream is dead. How it ended, each of its calls is told.
+async fn drive(
+    mut protocol: Protocol<Carrier, Bytes>,
+    carried: Rc<Carried>,
+    calls: Arc<AtomicU32>,
+    deadline: Deadline,
+    upstream: Arc<Upstream>,
+) {
+    let mut heartbeat = Heartbeat::new(protocol.ping_pong(), PATIENCE, deadline);
+    poll_fn(|cx| {
+        if Pin::new(&mut protocol).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let (heard, busy) = (carried.read.get(), calls.load(Relaxed) > 0);
+        ready!(heartbeat.poll(cx, heard, busy));
+        tracing::warn!(target_url = %upstream.url, "an upstream answers no ping; its connection is given up");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn connect_to(upstream: &Arc<Upstream>, limit: Duration) -> Result<Stream, Failure> {
     let stream = connect(upstream, limit).await?.stream;
     if upstream.secure && stream.protocol() != Some(ALPN) {
         tracing::warn!(target_url = %upstream.url, "an upstream does not speak HTTP/2");
         return Err(Failure::Unreachable);
     }
+    Ok(stream)
+}
+
+async fn greet<S>(stream: S) -> Result<(SendRequest<Bytes>, Protocol<S, Bytes>), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let greeting = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
@@ -168,9 +238,7 @@ async fn greet(
         .max_header_list_size(u32::try_from(HEAD_MAX_BYTES).unwrap_or(u32::MAX))
         .handshake(stream)
         .await;
-    let (sender, connection) = greeting.map_err(|_| Failure::Broken)?;
-    // How it ended, each of its calls is told.
-    Ok((sender, async { drop(connection.await) }))
+    greeting.map_err(|_| Failure::Broken)
 }
 
 /// The status of a `GET` on a connection of its own.
@@ -179,7 +247,7 @@ pub(super) async fn status_of(
     path: &str,
     limit: Duration,
 ) -> Result<u16, Failure> {
-    let (sender, connection) = greet(upstream, limit).await?;
+    let (sender, protocol) = greet(connect_to(upstream, limit).await?).await?;
     let asking = async move {
         let text = format!("GET {path} HTTP/1.1\r\nuser-agent: keytoll-health\r\n\r\n");
         let request = request(text.as_bytes(), upstream, false).ok_or(Failure::Unreachable)?;
@@ -189,7 +257,7 @@ pub(super) async fn status_of(
     };
     tokio::select! {
         status = asking => status,
-        () = connection => Err(Failure::Broken),
+        _ = protocol => Err(Failure::Broken),
     }
 }
 

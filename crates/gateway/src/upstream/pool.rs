@@ -11,7 +11,7 @@ use super::budget::Budgets;
 use super::head::Head;
 use super::http2::Connections;
 use crate::buffer::Buffer;
-use crate::server::deadline::{Deadlines, TICK};
+use crate::server::deadline::{Deadline, Deadlines, TICK};
 use crate::stream::Stream;
 
 /// Most idle connections kept per upstream and core.
@@ -77,6 +77,11 @@ impl Pool {
             budgets: Budgets::default(),
             random,
         }
+    }
+
+    /// A time limit for another task.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.clock.add()
     }
 
     /// Ticks of the core.
