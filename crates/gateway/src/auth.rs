@@ -50,12 +50,12 @@ impl<'r> Asking<'r> {
     }
 
     /// The version of the product that is asked for; the path becomes the one below it.
-    fn version_of(&mut self, core: &Core, product: Product, fields: &Fields) -> Product {
-        let located =
-            core.with_routes(|routes| routes.below(product.id.as_str(), self.path, fields));
-        let Some(located) = located else { return product };
+    fn product(&mut self, core: &Core, id: &str, fields: &Fields) -> Result<Product, Refusal> {
+        let located = core.with_routes(|routes| routes.below(id, self.path, fields));
+        let located = located.filter(|located| !located.product.is_keyless());
+        let located = located.ok_or(Refusal::NoSuchProduct)?;
         (self.path, self.unknown_version) = (located.rest, located.unknown_version);
-        located.product
+        Ok(located.product)
     }
 }
 
@@ -74,14 +74,10 @@ pub(crate) async fn forward(
     } else {
         Some(Asking::new(request.method(), suffix, request.query()))
     };
-    let product = match product_of(core, client, fields, id) {
-        Ok(product) => product,
+    let (asking, product) = match asked_of(core, client, fields, id, asking) {
+        Ok(asked) => asked,
         Err(refusal) => return (own::refuse(core, start, refusal), AskedAbout::default()),
     };
-    let Some(mut asking) = asking else {
-        return (own::refuse(core, start, Refusal::RequestInvalid), AskedAbout::default());
-    };
-    let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
     let decision = decide(core, start, fields, &product, &asking, Some(address)).await;
     let mut answer = match decision.verdict.refusal {
@@ -103,8 +99,9 @@ pub(crate) async fn nginx(
     id: &str,
 ) -> (Answer, AskedAbout) {
     let fields = &request.fields;
-    let product = match product_of(core, client, fields, id) {
-        Ok(product) => product,
+    let asking = asking_of(fields, "x-original-method", "x-original-uri");
+    let (asking, product) = match asked_of(core, client, fields, id, asking) {
+        Ok(asked) => asked,
         Err(refusal) => {
             return (
                 nginx_refusal(core, start, refusal, &Context::default()),
@@ -112,11 +109,6 @@ pub(crate) async fn nginx(
             );
         }
     };
-    let Some(mut asking) = asking_of(fields, "x-original-method", "x-original-uri") else {
-        let answer = nginx_refusal(core, start, Refusal::RequestInvalid, &Context::default());
-        return (answer, AskedAbout::default());
-    };
-    let product = asking.version_of(core, product, fields);
     let address = core.shared.forwarded_address(client, fields);
     let decision = decide(core, start, fields, &product, &asking, Some(address)).await;
     let mut answer = match decision.verdict.refusal {
@@ -143,16 +135,24 @@ fn nginx_refusal(core: &Core, start: &Start, refusal: Refusal, context: &Context
 
 /// Whether the caller holds a token or calls from a trusted address.
 fn may_ask(core: &Core, client: &Client, fields: &Fields) -> bool {
-    verify::is_token(&core.shared, fields) || client.trusted
+    verify::is_token(core, fields) || client.trusted
 }
 
-/// The product, if the caller may ask.
-fn product_of(core: &Core, client: &Client, fields: &Fields, id: &str) -> Result<Product, Refusal> {
+/// What is asked of which product, if the caller may ask.
+fn asked_of<'r>(
+    core: &Core,
+    client: &Client,
+    fields: &Fields,
+    id: &str,
+    asking: Option<Asking<'r>>,
+) -> Result<(Asking<'r>, Product), Refusal> {
     if !may_ask(core, client, fields) {
         return Err(Refusal::TokenInvalid);
     }
-    let product = core.product(id).ok_or(Refusal::NoSuchProduct)?;
-    if product.is_keyless() { Err(Refusal::NoSuchProduct) } else { Ok(product) }
+    let known = asking.is_some();
+    let mut asking = asking.unwrap_or_else(|| Asking::new("", "/", None));
+    let product = asking.product(core, id, fields)?;
+    if known { Ok((asking, product)) } else { Err(Refusal::RequestInvalid) }
 }
 
 fn asking_of<'r>(fields: &'r Fields, method: &'r str, uri: &'r str) -> Option<Asking<'r>> {
@@ -174,7 +174,7 @@ fn asking_about<'r>(method: &'r str, uri: &'r str) -> Asking<'r> {
 struct Decision<'p> {
     verdict: Verdict,
     allow: Option<&'p str>,
-    key_places: KeyPlaces,
+    key_places: KeyPlaces<'p>,
 }
 
 impl<'p> Decision<'p> {
@@ -201,9 +201,9 @@ impl<'p> Decision<'p> {
 async fn decide<'p>(
     core: &Core,
     start: &Start,
-    fields: &Fields,
+    fields: &'p Fields,
     product: &'p ProductRoute,
-    asking: &Asking<'_>,
+    asking: &Asking<'p>,
     address: Option<IpAddr>,
 ) -> Decision<'p> {
     let shared = &core.shared;
@@ -261,8 +261,8 @@ fn granted_key<'d>(decision: &'d Decision<'_>) -> Option<&'d KeyRecord> {
 fn finish(start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
     let granted = granted_key(decision);
     identity::write(&mut answer.head, granted);
-    if granted.is_some() && !decision.key_places.headers.is_empty() {
-        answer.field(TO_REMOVE, decision.key_places.headers.join(",").as_bytes());
+    if granted.is_some() {
+        decision.key_places.put_headers(&mut answer.head, TO_REMOVE);
     }
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
     answer::limit_fields(&mut answer.head, &decision.verdict.standings, limited, start.at);

@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::compile::Tables;
 use crate::entry::Gate;
 use crate::fields::{Fields, Name};
+use crate::identity::hex;
 use crate::journal::Writer;
 use crate::locate::LocalRoutes;
 pub(crate) use crate::locate::Product;
@@ -26,6 +27,7 @@ use crate::metrics::{CoreMetrics, Metrics};
 use crate::options::{Clock, Options};
 use crate::server::deadline::Deadlines;
 use crate::upstream::pool::Pool;
+use crate::verify::LastAsker;
 
 /// Different (key, day, code) refusals counted between two flushes; further ones are not told apart by key.
 const REFUSED_MAX: usize = 4096;
@@ -58,6 +60,7 @@ pub(crate) struct Core {
     pub deadlines: Rc<Deadlines>,
     pub metrics: Arc<CoreMetrics>,
     pub log: CoreLog,
+    pub asker: LastAsker,
     routes: RefCell<LocalRoutes>,
     time: RefCell<TimeText>,
     ids: RequestIds,
@@ -114,6 +117,7 @@ impl Core {
             deadlines,
             metrics,
             log,
+            asker: LastAsker::default(),
             routes: RefCell::default(),
             time: RefCell::default(),
             ids: RequestIds::new(),
@@ -123,11 +127,6 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.now()
-    }
-
-    /// The product of an id; its default version.
-    pub(crate) fn product(&self, id: &str) -> Option<Product> {
-        self.with_routes(|routes| routes.product(id))
     }
 
     /// Looks at this core's own copy of the routes.
@@ -238,17 +237,13 @@ impl RequestIds {
 impl RequestId {
     /// `8-4-4-4-12` hexadecimal digits.
     pub(crate) fn text(self) -> [u8; 36] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digits = hex::<16, 32>(self.0.to_be_bytes());
         let mut text = [b'-'; 36];
-        let mut at = 0;
-        for (index, byte) in self.0.to_be_bytes().into_iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                at += 1;
-            }
-            text[at] = HEX[usize::from(byte >> 4)];
-            text[at + 1] = HEX[usize::from(byte & 15)];
-            at += 2;
-        }
+        text[..8].copy_from_slice(&digits[..8]);
+        text[9..13].copy_from_slice(&digits[8..12]);
+        text[14..18].copy_from_slice(&digits[12..16]);
+        text[19..23].copy_from_slice(&digits[16..20]);
+        text[24..].copy_from_slice(&digits[20..]);
         text
     }
 }

@@ -9,7 +9,17 @@ use keytoll_domain::scope::{ALL, ScopeSet};
 
 use crate::keytable::KeyRecord;
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Both digits of every byte.
+const DIGITS: [[u8; 2]; 256] = {
+    const ONE: &[u8; 16] = b"0123456789abcdef";
+    let mut both = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < both.len() {
+        both[byte] = [ONE[byte >> 4], ONE[byte & 15]];
+        byte += 1;
+    }
+    both
+};
 /// Longest value of `X-Keytoll-Scopes`; scopes that do not fit are left out, which can only make a service stricter.
 const SCOPES_MAX_BYTES: usize = 4096;
 
@@ -89,7 +99,7 @@ pub(crate) fn hex<const BYTES: usize, const CHARS: usize>(bytes: [u8; BYTES]) ->
     const { assert!(CHARS == 2 * BYTES) };
     let mut text = [0; CHARS];
     for (two, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        two.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        two.copy_from_slice(&DIGITS[usize::from(byte)]);
     }
     text
 }

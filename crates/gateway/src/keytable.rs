@@ -8,6 +8,7 @@ mod index;
 
 use std::num::NonZeroU32;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -43,6 +44,8 @@ pub(crate) struct KeyTable {
     subscriptions: papaya::HashMap<SubscriptionId, Arc<SubscriptionRecord>>,
     /// Digests of the tokens that may ask for verification.
     verifiers: papaya::HashMap<KeyHash, ()>,
+    /// Goes up after each change of them.
+    verifiers_version: AtomicU64,
 }
 
 /// One key as the request path needs it. A million of them are in memory: what few keys have is in [`Rare`].
@@ -212,6 +215,11 @@ impl KeyTable {
         } else {
             verifiers.remove(&digest);
         }
+        self.verifiers_version.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn verifiers_version(&self) -> u64 {
+        self.verifiers_version.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_verifier(&self, digest: &KeyHash) -> bool {

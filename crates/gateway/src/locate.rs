@@ -68,10 +68,6 @@ impl LocalRoutes {
         local
     }
 
-    pub(crate) fn product(&self, id: &str) -> Option<Product> {
-        self.products.get(id).map(|entry| entry.product.clone())
-    }
-
     /// A product's host name goes first; on it, the whole path is the product's.
     pub(crate) fn whose<'r>(&self, request: &'r Request) -> Whose<'r> {
         let path = request.path();

@@ -19,7 +19,7 @@ use crate::client::Client;
 use crate::core::Core;
 use crate::credential::decode;
 use crate::metrics::Outcome;
-use crate::request::Request;
+use crate::request::{BodyFraming, Request};
 use crate::route::ProductRoute;
 use crate::server::source::{Fill, Source};
 use crate::upstream::Failure;
@@ -27,6 +27,8 @@ use crate::{auth, usage, verify};
 
 /// No key is shorter, so that most segments need no second look.
 const KEY_MIN_BYTES: usize = 20;
+/// Room made for a body before it has come.
+const BODY_ROOM_BYTES: usize = 4096;
 
 /// Whether a path belongs to the gateway itself. No product has such an id.
 pub(crate) fn is_own(path: &str) -> bool {
@@ -144,7 +146,11 @@ pub(crate) async fn body(
     source: &mut dyn Source,
     max_bytes: usize,
 ) -> Result<Vec<u8>, Refusal> {
-    let mut body = Vec::new();
+    let length = match source.framing() {
+        BodyFraming::Length(length) => usize::try_from(length).unwrap_or(0).min(BODY_ROOM_BYTES),
+        BodyFraming::None | BodyFraming::Chunked => 0,
+    };
+    let mut body = Vec::with_capacity(length);
     source.deadline().set(core.shared.options.bounds.idle);
     poll_fn(|cx| {
         loop {
@@ -220,6 +226,10 @@ pub(crate) fn line(
 
 /// The path as the log may have it: a key that somebody put into it is left out.
 fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
+    let long = |part: &[u8]| part.len() >= KEY_MIN_BYTES;
+    if !path.as_bytes().split(|byte| b"/;=,&".contains(byte)).any(long) {
+        return Cow::Borrowed(path);
+    }
     let is_key = |part: &str| part.len() >= KEY_MIN_BYTES && has_brand_form(brand, &decode(part));
     let ends = |character: char| matches!(character, '/' | ';' | '=' | ',' | '&');
     if !path.split(ends).any(is_key) {

@@ -3,8 +3,27 @@
 
 /// True for a path that means the same to everybody: printable ASCII, whole percent escapes, no empty, dot or
 /// encoded-dot segments, no backslash and no NUL in any encoding.
+#[inline]
 pub(crate) fn is_plain(path: &str) -> bool {
-    let bytes = path.as_bytes();
+    is_simple(path.as_bytes()) || is_plain_of_any(path.as_bytes())
+}
+
+/// Most paths are: no escapes, no parameters, and a dot only behind something else in its segment.
+fn is_simple(path: &[u8]) -> bool {
+    let mut slash = false;
+    for byte in path {
+        match byte {
+            b'/' if !slash => slash = true,
+            b'.' if !slash => {}
+            b'%' | b';' | b'/' | b'.' | b'\\' | b'#' | b'"' | b'<' | b'>' => return false,
+            0x21..=0x7e => slash = false,
+            _ => return false,
+        }
+    }
+    path.first() == Some(&b'/')
+}
+
+fn is_plain_of_any(bytes: &[u8]) -> bool {
     if bytes.first() != Some(&b'/') {
         return false;
     }

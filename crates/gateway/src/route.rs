@@ -71,8 +71,8 @@ impl Routes {
 
     /// The products whose indexes are taken, as a JSON list in the order of their ids.
     pub(crate) fn products_json(&self, takes: impl Fn(u32) -> bool) -> String {
-        let taken = self.products.values().filter(|product| takes(product.index));
-        let mut ids: Vec<&str> = taken.map(|product| product.id.as_str()).collect();
+        let products = self.products.values().filter(|product| takes(product.index));
+        let mut ids: Vec<&str> = products.map(|product| product.id.as_str()).collect();
         ids.sort_unstable();
         let mut text = String::from("[");
         for (index, id) in ids.into_iter().enumerate() {
@@ -257,6 +257,9 @@ impl ProductRoute {
 
 /// The path as servers read it that decode slashes, drop parameters of segments, or both; none for most paths.
 fn other_readings(path: &str) -> Vec<String> {
+    if !path.bytes().any(|byte| matches!(byte, b'%' | b';')) {
+        return Vec::new();
+    }
     let slash = path.contains("%2F") || path.contains("%2f");
     if !slash && !path.contains(';') {
         return Vec::new();

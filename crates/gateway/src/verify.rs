@@ -1,5 +1,6 @@
 //! Deciding and charging without proxying: the answer to "may this key make this call?" is itself a call.
 
+mod asker;
 mod form;
 mod json;
 
@@ -26,6 +27,7 @@ use crate::request::Request;
 use crate::route::{Found, ProductRoute};
 use crate::server::source::Source;
 
+pub(crate) use asker::LastAsker;
 use form::Form;
 
 /// Largest body of a question.
@@ -87,7 +89,7 @@ async fn answer_of(
     request: &Request,
     source: &mut dyn Source,
 ) -> Result<(Answer, AskedAbout), Refusal> {
-    if !may_ask(&core.shared, &request.fields) {
+    if !may_ask(core, &request.fields) {
         return Err(Refusal::TokenInvalid);
     }
     let body = own::body(core, source, BODY_MAX_BYTES).await?;
@@ -115,21 +117,31 @@ async fn answer_of(
 }
 
 /// A management token that may verify, in its own header or as the bearer.
-pub(crate) fn may_ask(shared: &Shared, fields: &Fields) -> bool {
+pub(crate) fn may_ask(core: &Core, fields: &Fields) -> bool {
     let bearer = fields.first(Name::Authorization);
     let bearer = bearer.and_then(|value| value.get(..7).zip(value.get(7..)));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-    is_token(shared, fields) || bearer.is_some_and(|(_, token)| is_verifier(shared, token))
+    is_token(core, fields) || bearer.is_some_and(|(_, token)| is_verifier(core, token))
 }
 
 /// The same where `Authorization` belongs to the client.
-pub(crate) fn is_token(shared: &Shared, fields: &Fields) -> bool {
+pub(crate) fn is_token(core: &Core, fields: &Fields) -> bool {
     let mut tokens = fields.named(TOKEN_HEADER);
-    tokens.next().is_some_and(|token| is_verifier(shared, token))
+    tokens.next().is_some_and(|token| is_verifier(core, token))
 }
 
-fn is_verifier(shared: &Shared, token: &[u8]) -> bool {
-    shared.tables.keys.is_verifier(&KeyHash::of(token.trim_ascii()))
+fn is_verifier(core: &Core, token: &[u8]) -> bool {
+    let (keys, token) = (&core.shared.tables.keys, token.trim_ascii());
+    // Read before the tokens: a change that comes between is found by the next who asks.
+    let version = keys.verifiers_version();
+    if core.asker.is(token, version) {
+        return true;
+    }
+    let allowed = keys.is_verifier(&KeyHash::of(token));
+    if allowed {
+        core.asker.set(token, version);
+    }
+    allowed
 }
 
 /// The key of a question, without waiting for a slow check.

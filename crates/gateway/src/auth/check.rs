@@ -6,7 +6,7 @@
 use keytoll_domain::refusal::Refusal;
 
 use super::envoy::{Answer, CheckRequest, Denied, Granted};
-use super::{asking_about, decide, granted_key, grpc, may_ask, product_of};
+use super::{asking_about, decide, granted_key, grpc, may_ask};
 use crate::answer::{self, Context};
 use crate::call::Start;
 use crate::client::Client;
@@ -29,7 +29,7 @@ pub(crate) async fn check(
         return grpc::Reply { status: grpc::Status::Unauthenticated, body: Vec::new() };
     }
     let answer = match grpc::question(body) {
-        Ok(asked) => answer_to_envoy(core, start, client, metadata, &asked).await,
+        Ok(asked) => answer_to_envoy(core, start, metadata, &asked).await,
         Err(status) => Err(status),
     };
     grpc::reply(answer)
@@ -38,22 +38,20 @@ pub(crate) async fn check(
 async fn answer_to_envoy(
     core: &Core,
     start: &Start,
-    client: &Client,
     metadata: &Fields,
     asked: &CheckRequest<'_>,
 ) -> Result<Answer, grpc::Status> {
     let configured = metadata.named(PRODUCT).next().and_then(|id| std::str::from_utf8(id).ok());
     let id = asked.product.or(configured).ok_or(grpc::Status::InvalidArgument)?;
-    let product = match product_of(core, client, metadata, id) {
-        Ok(product) => product,
-        Err(refusal) => return Ok(denied(core, start, refusal, &Context::default(), &[])),
-    };
+    let mut asking = asking_about(asked.method, asked.target);
     let mut fields = Fields::default();
     for (name, value) in &asked.headers {
         fields.push(name.as_bytes(), value);
     }
-    let mut asking = asking_about(asked.method, asked.target);
-    let product = asking.version_of(core, product, &fields);
+    let product = match asking.product(core, id, &fields) {
+        Ok(product) => product,
+        Err(refusal) => return Ok(denied(core, start, refusal, &Context::default(), &[])),
+    };
     let address = asked.source.map(|source| {
         core.shared.client_address(&Client::new(&core.shared, source, false), &fields)
     });
@@ -73,12 +71,8 @@ async fn answer_to_envoy(
     }
     let mut who = Vec::new();
     identity::write(&mut who, granted_key(&decision));
-    Ok(Answer::Granted(Granted {
-        headers: pairs(&who),
-        remove: decision.key_places.headers,
-        remove_query: decision.key_places.query,
-        to_client: limits,
-    }))
+    let (remove, remove_query) = decision.key_places.names();
+    Ok(Answer::Granted(Granted { headers: pairs(&who), remove, remove_query, to_client: limits }))
 }
 
 fn denied(

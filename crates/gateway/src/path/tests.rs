@@ -49,3 +49,24 @@ fn plain_paths() {
         assert!(!is_plain(bad), "{bad}");
     }
 }
+
+#[test]
+fn simple_paths_are_plain_ones() {
+    let mut simple = 0;
+    for number in 0..7u32.pow(6) {
+        let digit = |place: u32| usize::try_from(number / 7u32.pow(place) % 7).unwrap();
+        let path: Vec<u8> = (0..6).map(|place| b"/a.%2e;"[digit(place)]).collect();
+        for path in [&path[..], &path[..3]] {
+            assert!(!is_simple(path) || is_plain_of_any(path), "{}", path.escape_ascii());
+            simple += u32::from(is_simple(path));
+        }
+    }
+    assert!(simple > 1000, "{simple}");
+    for byte in 0..=255u8 {
+        let path = [b'/', b'a', byte];
+        assert!(!is_simple(&path) || is_plain_of_any(&path), "{byte}");
+    }
+    for simple in ["/", "/a/", "/a/b.c/d", "/v1/auth/a-b_c~d/1"] {
+        assert!(is_simple(simple.as_bytes()), "{simple}");
+    }
+}

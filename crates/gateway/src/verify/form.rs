@@ -40,14 +40,14 @@ impl<'b> Form<'b> {
     }
 
     pub(super) fn question(&self) -> Question<'_> {
-        fn text<'f>(member: &'f Option<Text<'_>>) -> Option<&'f str> {
-            member.as_ref().map(|text| &*text.0)
+        fn text<'f>(member: Option<&'f Text<'_>>) -> Option<&'f str> {
+            member.map(|text| &*text.0)
         }
         Question {
             key: KeyRef::Secret(self.secret()),
-            product: text(&self.product),
-            operation: text(&self.operation),
-            scope: text(&self.scope),
+            product: text(self.product.as_ref()),
+            operation: text(self.operation.as_ref()),
+            scope: text(self.scope.as_ref()),
             address: self.ip,
             units: self.units,
         }
