@@ -282,48 +282,6 @@ impl Row {
         bytes.try_into().map(KeyHash).map_err(|_| self.corrupt(column))
     }
 
-    /// Text in place: of many rows of known shape, by the column's number, which `column` names.
-    pub(crate) fn text_at(&self, index: usize, column: &'static str) -> Result<&str> {
-        let value = match &self.inner {
-            EngineRow::Sqlite(row) => row.try_get::<&str, _>(index),
-            EngineRow::Postgres(row) => row.try_get::<&str, _>(index),
-        };
-        value.map_err(|_| self.corrupt(column))
-    }
-
-    pub(crate) fn text_or_null_at(
-        &self,
-        index: usize,
-        column: &'static str,
-    ) -> Result<Option<&str>> {
-        let value = match &self.inner {
-            EngineRow::Sqlite(row) => row.try_get::<Option<&str>, _>(index),
-            EngineRow::Postgres(row) => row.try_get::<Option<&str>, _>(index),
-        };
-        value.map_err(|_| self.corrupt(column))
-    }
-
-    pub(crate) fn parse_at<T: FromStr>(&self, index: usize, column: &'static str) -> Result<T> {
-        self.text_at(index, column)?.parse().map_err(|_| self.corrupt(column))
-    }
-
-    pub(crate) fn big_or_null_at(&self, index: usize, column: &'static str) -> Result<Option<i64>> {
-        let value = match &self.inner {
-            EngineRow::Sqlite(row) => row.try_get::<Option<i64>, _>(index),
-            EngineRow::Postgres(row) => row.try_get::<Option<i64>, _>(index),
-        };
-        value.map_err(|_| self.corrupt(column))
-    }
-
-    pub(crate) fn hash_at(&self, index: usize, column: &'static str) -> Result<KeyHash> {
-        let value = match &self.inner {
-            EngineRow::Sqlite(row) => row.try_get::<&[u8], _>(index),
-            EngineRow::Postgres(row) => row.try_get::<&[u8], _>(index),
-        };
-        let bytes = value.map_err(|_| self.corrupt(column))?;
-        bytes.try_into().map(KeyHash).map_err(|_| self.corrupt(column))
-    }
-
     /// The error for a value that is there but means nothing.
     pub(crate) fn corrupt(&self, column: &'static str) -> StoreError {
         StoreError::Corrupt { table: self.table, column, id: self.id() }
