@@ -195,6 +195,7 @@ fn bind_here(
     let (open, opening) = watch::channel(false);
     let following = runtime.spawn(feed::run(shared.clone(), compiler, source, stopped.clone()));
     runtime.spawn(health::run(shared.tables.clone()));
+    runtime.spawn(tls::follow_upstreams(shared.tables.clone()));
     runtime.spawn(watch_feed(shared.clone(), following));
     let mut writers = opened.writers;
     let spare = writers.pop().expect("one writer more than workers was asked for");
@@ -399,11 +400,12 @@ impl Handle {
         })
     }
 
-    /// Loads the TLS certificates again; how that went is in the log.
+    /// Loads the TLS files of the listener and of all upstreams again; how that went is in the log. Blocks.
     pub fn reload_tls(&self) {
         if let Some(tls) = &self.shared.gate.tls {
             tls::log(&tls.reload());
         }
+        tls::reload_upstreams(&self.shared.tables, true);
     }
 
     /// From now on `/readyz` says that no new calls should come; they are served nevertheless.

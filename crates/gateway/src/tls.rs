@@ -24,11 +24,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use client::{ClientTls, ClientTlsOptions};
+pub(crate) use client::{follow_upstreams, reload_upstreams};
 
 /// From the first byte of a TLS connection to its first byte of HTTP.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How often the files are looked at.
-const POLL: Duration = Duration::from_secs(5);
+const POLL: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(5) };
 
 /// A certificate chain, the server's own first, and the private key of the first; both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,11 +224,12 @@ fn names(certified: &CertifiedKey, path: &Path) -> Result<Vec<String>, TlsError>
 }
 
 /// Modification time, inode (a file put in another's place) and size; `None` when it cannot be seen.
+fn stamp(path: &Path) -> Stamp {
+    let seen = std::fs::metadata(path).ok()?;
+    Some((seen.mtime(), seen.mtime_nsec(), seen.ino(), seen.size()))
+}
+
 fn stamps(files: &[TlsFiles]) -> Vec<Stamp> {
-    let stamp = |path: &PathBuf| {
-        let seen = std::fs::metadata(path).ok()?;
-        Some((seen.mtime(), seen.mtime_nsec(), seen.ino(), seen.size()))
-    };
     files.iter().flat_map(|pair| [stamp(&pair.cert), stamp(&pair.key)]).collect()
 }
 

@@ -124,7 +124,7 @@ impl Registry {
             upstream.http2 = options.http == UpstreamHttp::Http2;
             if upstream.secure {
                 if tls.is_none() {
-                    tls = Some(self.tls(options)?);
+                    tls = Some(self.tls(&product.id, options)?);
                 }
                 upstream.tls.clone_from(&tls);
             }
@@ -146,12 +146,16 @@ impl Registry {
         Some(found.upstream.clone())
     }
 
-    fn tls(&mut self, options: &UpstreamOptions) -> Result<ClientTls, TlsError> {
+    fn tls(
+        &mut self,
+        product: &ProductId,
+        options: &UpstreamOptions,
+    ) -> Result<ClientTls, TlsError> {
         if options.http == UpstreamHttp::Http2 {
-            return load(options.tls.as_ref(), &HTTP2);
+            return load_or_wait(product, options.tls.as_ref(), &HTTP2);
         }
         if options.tls.is_some() {
-            return load(options.tls.as_ref(), &HTTP1);
+            return load_or_wait(product, options.tls.as_ref(), &HTTP1);
         }
         if self.usual_tls.is_none() {
             self.usual_tls = Some(load(None, &HTTP1)?);
@@ -161,15 +165,29 @@ impl Registry {
 }
 
 fn load(tls: Option<&UpstreamTls>, protocols: &[&[u8]]) -> Result<ClientTls, TlsError> {
-    let Some(tls) = tls else {
-        return ClientTls::load(&ClientTlsOptions::default(), protocols);
-    };
+    ClientTls::load(&options_of(tls), protocols)
+}
+
+/// Files that cannot be used now may be later.
+fn load_or_wait(
+    product: &ProductId,
+    tls: Option<&UpstreamTls>,
+    protocols: &[&[u8]],
+) -> Result<ClientTls, TlsError> {
+    let options = options_of(tls);
+    ClientTls::load(&options, protocols).or_else(|error| {
+        tracing::error!(%product, %error, "the product's calls fail until its upstream's TLS files are corrected");
+        ClientTls::unusable(&options, protocols)
+    })
+}
+
+fn options_of(tls: Option<&UpstreamTls>) -> ClientTlsOptions {
+    let Some(tls) = tls else { return ClientTlsOptions::default() };
     let path = |file: &Option<String>| file.as_ref().map(PathBuf::from);
     let pair = path(&tls.client_cert).zip(path(&tls.client_key));
-    let options = ClientTlsOptions {
+    ClientTlsOptions {
         ca: path(&tls.ca),
         client: pair.map(|(cert, key)| TlsFiles { cert, key }),
         server_name: tls.server_name.clone(),
-    };
-    ClientTls::load(&options, protocols)
+    }
 }

@@ -139,3 +139,32 @@ fn a_client_certificate_is_shown_when_it_is_demanded() {
     };
     assert_eq!(world(url, shown).get("/zoo/animals").status, 200);
 }
+
+#[test]
+fn files_that_change_are_read_again() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let ours = old.issue("gateway", &["gateway.internal"]);
+    let upstream = secure(&new.issue("up", &["127.0.0.1"]), Some(&new.ca()));
+    let read_later = old.ca().with_file_name("later.pem");
+    let world = world(
+        format!("https://{}", upstream.addr),
+        UpstreamTls {
+            client_cert: Some(ours.cert.to_str().unwrap().into()),
+            client_key: Some(ours.key.to_str().unwrap().into()),
+            ..trusting(&read_later)
+        },
+    );
+    let status = || world.get("/zoo/animals/last").status;
+    assert_eq!(status(), 502, "there is no such file");
+    std::fs::copy(old.ca(), &read_later).unwrap();
+    world.gateway().reload_tls();
+    assert_eq!(status(), 502, "another authority's");
+    let next = new.issue("gateway", &["gateway.internal"]);
+    std::fs::copy(&next.cert, &ours.cert).unwrap();
+    std::fs::copy(&next.key, &ours.key).unwrap();
+    std::fs::copy(new.ca(), &read_later).unwrap();
+    eventually("the files are read again", || status() == 200);
+    std::fs::write(&read_later, "nonsense").unwrap();
+    world.gateway().reload_tls();
+    assert_eq!(status(), 200, "what was usable stays");
+}
