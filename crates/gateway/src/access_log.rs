@@ -14,8 +14,10 @@ use keytoll_domain::ids::KeyId;
 
 use crate::answer::put_number;
 use crate::core::RequestId;
+use crate::fields::Fields;
 use crate::identity::put_id;
 use crate::options::AccessLog;
+use crate::trace;
 
 /// Blocks that wait for the disk.
 const QUEUE_MAX: usize = 256;
@@ -37,6 +39,8 @@ pub(crate) struct Beginning<'a> {
     /// Code of a refusal or failure, else empty.
     pub code: &'static str,
     pub key: Option<KeyId>,
+    /// The request's, for its trace.
+    pub fields: &'a Fields,
 }
 
 /// What is known when a request has ended.
@@ -121,6 +125,11 @@ impl CoreLog {
         if let Some(key) = line.key {
             put_id(&mut out, b",\"key\":\"key_", key.to_bytes());
             out.push(b'"');
+        }
+        if let Some(trace) = trace::id(line.fields) {
+            for part in [b",\"trace_id\":\"", trace, b"\""] {
+                out.extend_from_slice(part);
+            }
         }
         if !line.code.is_empty() {
             for part in [",\"code\":\"", line.code, "\""] {

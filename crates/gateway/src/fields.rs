@@ -28,6 +28,8 @@ pub(crate) enum Name {
     RateLimit,
     RealIp,
     RequestId,
+    TraceParent,
+    TraceState,
     TransferEncoding,
     Upgrade,
 }
@@ -46,6 +48,8 @@ impl Name {
             (9, b'f') if is(b"forwarded") => Self::Forwarded,
             (9, b'x') if is(b"x-real-ip") => Self::RealIp,
             (10, b'c') if is(b"connection") => Self::Connection,
+            (10, b't') if is(b"tracestate") => Self::TraceState,
+            (11, b't') if is(b"traceparent") => Self::TraceParent,
             (10, b'k') if is(b"keep-alive") => Self::HopByHop,
             (12, b'x') if is(b"x-request-id") => Self::RequestId,
             (13, b'a') if is(b"authorization") => Self::Authorization,

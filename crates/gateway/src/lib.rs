@@ -48,6 +48,7 @@ mod slow_check;
 mod spend;
 mod stream;
 mod tls;
+mod trace;
 mod upstream;
 mod usage;
 mod validation;

@@ -15,6 +15,7 @@ use crate::keytable::KeyRecord;
 use crate::policies::Rules;
 use crate::request::{BodyFraming, Request};
 use crate::signing::{Signed, Signer};
+use crate::trace;
 use crate::upstream::Upstream;
 
 /// Everything that decides what the upstream sees.
@@ -163,6 +164,7 @@ impl Outgoing<'_> {
             | Name::ForwardedProto
             | Name::ForwardedOther
             | Name::Keytoll => true,
+            Name::TraceParent | Name::TraceState => trace::id(&self.request.fields).is_none(),
             Name::Forwarded | Name::RealIp => !self.client.trusted,
             _ => id.is_hop_by_hop(),
         };

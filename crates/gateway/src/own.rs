@@ -220,6 +220,7 @@ pub(crate) fn line(
             status: outcome.0,
             code: outcome.1,
             key,
+            fields: &request.fields,
         })
     })
 }

@@ -158,14 +158,51 @@ fn access_log_never_holds_a_key() {
     world.call("GET /zoo/animals?api_key=secret-of-alice", "");
     world.call("GET /zoo/animals?api_key=wrong-one", "");
     world.call("GET /elsewhere?api_key=secret-of-alice", "");
+    world.call("GET /zoo/animals;k=sk_live_secret-of-nobody-else/x", "");
+    world.call("GET /zoo/%73k_live_secret-of-nobody-else", "");
     world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(5));
     drop(world);
     let log = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(log.lines().count(), 3, "{log}");
+    assert_eq!(log.lines().count(), 5, "{log}");
     assert!(!log.contains("secret") && !log.contains("wrong"), "{log}");
     let good = log.lines().find(|line| line.contains("\"status\":200")).unwrap();
     let first: serde_json::Value = serde_json::from_str(good).unwrap();
     assert_eq!((&first["path"], &first["status"]), (&"/zoo/animals".into(), &200.into()));
     assert_eq!(first["bytes_out"], 11);
+    assert!(log.contains("\"path\":\"/zoo/animals;k=***/x\""), "{log}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn trace_passes_and_is_logged_if_it_is_well_formed() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let upstream = Upstream::new();
+    let mut setup = Setup::new(&upstream);
+    let path = std::env::temp_dir().join(format!("keytoll-traces-{}.log", std::process::id()));
+    let target = path.clone();
+    setup.options = Box::new(move |options| options.access_log = crate::AccessLog::File(target));
+    let mut world = setup.start();
+    let key = "X-API-Key: secret-of-alice\r\n";
+    let state = "tracestate: a=1\r\n";
+    for (fields, passes) in [
+        (format!("traceparent: {PARENT}\r\n{state}"), true),
+        (format!("traceparent: {PARENT}x\r\n{state}"), false),
+        (format!("traceparent: {PARENT}\r\nTraceParent: {PARENT}\r\n{state}"), false),
+        (state.to_owned(), false),
+    ] {
+        assert_eq!(world.call("GET /zoo/animals", &format!("{key}{fields}")).status, 200);
+        let seen = upstream.last();
+        assert_eq!(seen.contains(&format!("\r\ntraceparent: {PARENT}\r\n")), passes, "{seen}");
+        assert_eq!(seen.contains("\r\ntracestate: a=1\r\n"), passes, "{seen}");
+        assert!(passes || !seen.contains("trace"), "{seen}");
+    }
+    world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(5));
+    drop(world);
+    let log = std::fs::read_to_string(&path).unwrap();
+    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let traces: Vec<_> = log.lines().map(|text| line(text)["trace_id"].clone()).collect();
+    let none = serde_json::Value::Null;
+    let traced = PARENT[3..35].into();
+    assert_eq!(traces, [traced, none.clone(), none.clone(), none], "{log}");
     std::fs::remove_file(&path).unwrap();
 }
