@@ -36,6 +36,7 @@ pub(super) struct RawCatalogue {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the catalogue")]
 pub(super) struct RawProduct {
     pub(super) id: String,
     pub(super) name: Option<String>,
