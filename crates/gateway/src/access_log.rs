@@ -102,51 +102,69 @@ impl Log {
     }
 }
 
+impl Beginning<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        for part in
+            [b"{\"at\":\"", self.at, b"\",\"request_id\":\"", &self.id.text(), b"\",\"client\":\""]
+        {
+            out.extend_from_slice(part);
+        }
+        for part in [self.client, "\",\"method\":\"", self.method, "\",\"path\":"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        put_text(out, self.path);
+        out.extend_from_slice(b",\"status\":");
+        put_number(out, self.status.into());
+        if let Some(key) = self.key {
+            put_id(out, b",\"key\":\"key_", key.to_bytes());
+            out.push(b'"');
+        }
+        if let Some(trace) = trace::id(self.fields) {
+            for part in [b",\"trace_id\":\"", trace, b"\""] {
+                out.extend_from_slice(part);
+            }
+        }
+        if !self.code.is_empty() {
+            for part in [",\"code\":\"", self.code, "\""] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+}
+
 impl CoreLog {
     pub(crate) fn new(log: Option<Log>) -> Self {
         Self { log, block: RefCell::default(), lines: Cell::new(0) }
     }
 
-    /// Begins a line, if there is a log.
-    pub(crate) fn begin(&self, line: &Beginning<'_>) -> Option<Line> {
-        self.log.as_ref()?;
+    pub(crate) fn is_on(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Begins a line.
+    pub(crate) fn begin(&self, line: &Beginning<'_>) -> Line {
         let mut out = Vec::with_capacity(384);
-        for part in
-            [b"{\"at\":\"", line.at, b"\",\"request_id\":\"", &line.id.text(), b"\",\"client\":\""]
-        {
-            out.extend_from_slice(part);
-        }
-        for part in [line.client, "\",\"method\":\"", line.method, "\",\"path\":"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        put_text(&mut out, line.path);
-        out.extend_from_slice(b",\"status\":");
-        put_number(&mut out, line.status.into());
-        if let Some(key) = line.key {
-            put_id(&mut out, b",\"key\":\"key_", key.to_bytes());
-            out.push(b'"');
-        }
-        if let Some(trace) = trace::id(line.fields) {
-            for part in [b",\"trace_id\":\"", trace, b"\""] {
-                out.extend_from_slice(part);
-            }
-        }
-        if !line.code.is_empty() {
-            for part in [",\"code\":\"", line.code, "\""] {
-                out.extend_from_slice(part.as_bytes());
-            }
-        }
-        Some(Line(out))
+        line.write(&mut out);
+        Line(out)
     }
 
     /// Ends a line.
     #[expect(clippy::needless_pass_by_value, reason = "a line ends once")]
     pub(crate) fn end(&self, line: Line, end: &Ending) {
+        self.add(end, |block| block.extend_from_slice(&line.0));
+    }
+
+    /// A line of a request that ended with its beginning.
+    pub(crate) fn whole(&self, line: &Beginning<'_>, end: &Ending) {
+        self.add(end, |block| line.write(block));
+    }
+
+    fn add(&self, end: &Ending, begin: impl FnOnce(&mut Vec<u8>)) {
         let mut block = self.block.borrow_mut();
         if block.capacity() == 0 {
             block.reserve(BLOCK_BYTES + 1024);
         }
-        block.extend_from_slice(&line.0);
+        begin(&mut block);
         block.extend_from_slice(b",\"ms\":");
         put_number(&mut block, u64::from(end.micros / 1000));
         let rest = end.micros % 1000;

@@ -38,14 +38,19 @@ pub(crate) struct Asked<'a> {
 /// A granted call: what the ledger and the limits know of it.
 pub(crate) struct Grant {
     pub key: Arc<KeyRecord>,
-    pub at: Timestamp,
-    pub operation: OperationKey,
-    /// As many as are admitted.
-    pub units: u32,
-    /// Present where the upstream says what a call costs, at most [`Self::units`]: what it costs if it does not say.
-    pub usual_units: Option<u32>,
-    pub admitted: Admitted,
+    pub admission: Admission,
     pub running: Running,
+}
+
+/// What a call was admitted with.
+pub(crate) struct Admission {
+    at: Timestamp,
+    operation: OperationKey,
+    /// As many as are admitted.
+    units: u32,
+    /// Present where the upstream says what a call costs, at most [`Self::units`]: what it costs if it does not say.
+    usual_units: Option<u32>,
+    admitted: Admitted,
 }
 
 /// The place that a call takes among the running ones of its key, given back when this is dropped: at the end of
@@ -116,6 +121,21 @@ pub(crate) fn judge(key: &KeyRecord, asked: &Asked<'_>) -> Result<(), Refusal> {
 
 /// Decides and takes the units from all limits, or from none.
 pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Refusal> {
+    let admission = admit(key, asked)?;
+    let running = Running(admission.admitted.holds_place.then(|| key.clone()));
+    Ok(Grant { key: key.clone(), admission, running })
+}
+
+/// The same for a call that runs elsewhere: its end is not seen here, so that it takes no place among the running ones.
+pub(crate) fn grant_elsewhere(key: &KeyRecord, asked: &Asked<'_>) -> Result<Admission, Refusal> {
+    let admission = admit(key, asked)?;
+    if admission.admitted.holds_place {
+        key.known_cell().release();
+    }
+    Ok(admission)
+}
+
+fn admit(key: &KeyRecord, asked: &Asked<'_>) -> Result<Admission, Refusal> {
     judge(key, asked)?;
     if asked.product.is_some_and(|product| product.maintenance().is_some()) {
         return Err(Refusal::Maintenance);
@@ -138,9 +158,7 @@ pub(crate) fn grant(key: &Arc<KeyRecord>, asked: &Asked<'_>) -> Result<Grant, Re
     let subscription = key.subscription_cell();
     let cell = key.cell(&terms.key);
     let admitted = cells::admit(product, subscription, &cell, &terms, u64::from(units), asked.now)?;
-    let running = Running(admitted.holds_place.then(|| key.clone()));
-    let (key, at) = (key.clone(), asked.now);
-    Ok(Grant { key, at, operation, units, usual_units, admitted, running })
+    Ok(Admission { at: asked.now, operation, units, usual_units, admitted })
 }
 
 /// Where all limits of a key stand. Consumes nothing.
@@ -152,11 +170,17 @@ pub(crate) fn standings(key: &KeyRecord, now: Timestamp) -> Standings {
 impl Grant {
     /// What the call costs if it is billed, by the upstream's answer if that is there and has a say.
     pub(crate) fn cost(&self, answer: Option<&Fields>) -> u32 {
-        let Some(usual) = self.usual_units else { return self.units };
-        answer.and_then(units_said).map_or(usual, |said| said.min(self.units))
+        let Admission { units, usual_units, .. } = self.admission;
+        let Some(usual) = usual_units else { return units };
+        answer.and_then(units_said).map_or(usual, |said| said.min(units))
     }
 
-    /// The ledger's entry. Test calls are in it with no units charged.
+    /// Where the limits stand with this call.
+    pub(crate) fn standings(&self) -> &Standings {
+        &self.admission.admitted.standings
+    }
+
+    /// The ledger's entry.
     pub(crate) fn charge(
         &self,
         status: u16,
@@ -164,30 +188,52 @@ impl Grant {
         latency_micros: u32,
         request: u128,
     ) -> Charge {
-        let live = self.key.environment == Environment::Live;
-        Charge {
-            at: self.at,
-            key: self.key.id,
-            subscription: self.key.subscription.id,
-            period_start: self.admitted.period_start,
-            operation: self.operation,
-            environment: self.key.environment,
-            status,
-            units_admitted: self.units,
-            units_charged: if live { units } else { 0 },
-            latency_micros,
-            request,
-            verification: false,
-        }
+        let charge = self.admission.charge(&self.key, units, request);
+        Charge { status, latency_micros, ..charge }
     }
 
     /// Gives what was admitted and is not charged back to quota and spend; the places in the windows stay
     /// used. The standings are those after it.
     pub(crate) fn settle(&mut self, charged_units: u32) {
-        if charged_units < self.units {
-            let (admitted, charged) = (u64::from(self.units), u64::from(charged_units));
-            self.admitted.settle(self.key.subscription_cell(), admitted, charged);
-            self.admitted.standings = standings(&self.key, self.at);
+        if charged_units < self.admission.units {
+            self.admission.settle(&self.key, charged_units);
+            self.admission.admitted.standings = standings(&self.key, self.admission.at);
+        }
+    }
+}
+
+impl Admission {
+    /// The ledger's entry of a verification.
+    pub(crate) fn verification(&self, key: &KeyRecord, request: u128) -> Charge {
+        Charge { verification: true, ..self.charge(key, self.units, request) }
+    }
+
+    pub(crate) fn into_standings(self) -> Standings {
+        self.admitted.standings
+    }
+
+    /// Gives what is not charged back to quota and spend.
+    pub(crate) fn settle(&self, key: &KeyRecord, charged_units: u32) {
+        let (admitted, charged) = (u64::from(self.units), u64::from(charged_units));
+        self.admitted.settle(key.subscription_cell(), admitted, charged);
+    }
+
+    /// The ledger's entry of a call that went well. Test calls are in it with no units charged.
+    fn charge(&self, key: &KeyRecord, units: u32, request: u128) -> Charge {
+        let live = key.environment == Environment::Live;
+        Charge {
+            at: self.at,
+            key: key.id,
+            subscription: key.subscription.id,
+            period_start: self.admitted.period_start,
+            operation: self.operation,
+            environment: key.environment,
+            status: 200,
+            units_admitted: self.units,
+            units_charged: if live { units } else { 0 },
+            latency_micros: 0,
+            request,
+            verification: false,
         }
     }
 }

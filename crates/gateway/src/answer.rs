@@ -2,9 +2,11 @@
 //!
 //! An answer's head is text in HTTP/1 form from the start, which is what most clients get; HTTP/2 takes it apart again.
 
+use std::cell::RefCell;
+
 use http::StatusCode;
 use keytoll_domain::catalog::ErrorTexts;
-use keytoll_domain::limits::{Limited, Standings};
+use keytoll_domain::limits::{LimitName, Limited, Standings};
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::{MICROS_PER_SECOND, Timestamp};
 
@@ -42,7 +44,7 @@ pub(crate) enum AnswerBody {
 impl Answer {
     /// Begins an answer of our own, which nobody may keep.
     pub(crate) fn own(status: u16, id: RequestId, kind: &str, body: Vec<u8>) -> Self {
-        let mut answer = Self::empty(status, id);
+        let mut answer = Self::begin(status, id, HEAD_BYTES + body.len());
         answer.field("content-type", kind.as_bytes());
         answer.field("cache-control", b"no-store");
         answer.body = AnswerBody::Own(body);
@@ -50,7 +52,12 @@ impl Answer {
     }
 
     pub(crate) fn empty(status: u16, id: RequestId) -> Self {
-        let mut head = Vec::with_capacity(HEAD_BYTES);
+        Self::begin(status, id, HEAD_BYTES)
+    }
+
+    /// With room for what is to follow, so that its head need not move.
+    fn begin(status: u16, id: RequestId, room: usize) -> Self {
+        let mut head = Vec::with_capacity(room);
         put_status(&mut head, status);
         put_request_id(&mut head, id);
         Self { status, head, body: AnswerBody::Own(Vec::new()) }
@@ -311,15 +318,9 @@ pub(crate) fn limit_fields(
         head.extend_from_slice(name);
         put_number(head, number);
     }
-    let mut before: &[u8] = b"\r\nratelimit-policy: \"";
-    for one in standings.iter() {
-        put(head, &[before, one.name.as_str().as_bytes(), b"\";q="]);
-        put_number(head, one.limit);
-        head.extend_from_slice(b";w=");
-        put_number(head, one.window_secs.max(1));
-        before = b", \"";
-    }
-    before = b"\r\nratelimit: \"";
+    head.extend_from_slice(b"\r\n");
+    POLICY_LINE.with_borrow_mut(|line| head.extend_from_slice(line.of(standings)));
+    let mut before: &[u8] = b"ratelimit: \"";
     for one in standings.iter() {
         put(head, &[before, one.name.as_str().as_bytes(), b"\";r="]);
         put_number(head, one.remaining);
@@ -328,6 +329,45 @@ pub(crate) fn limit_fields(
         before = b", \"";
     }
     head.extend_from_slice(b"\r\n");
+}
+
+thread_local! {
+    static POLICY_LINE: RefCell<PolicyLine> = const { RefCell::new(PolicyLine::new()) };
+}
+
+/// The last line of `RateLimit-Policy` and what it was made of: most calls of a core have the same limits.
+struct PolicyLine {
+    limits: Vec<(LimitName, u64, u64)>,
+    text: Vec<u8>,
+}
+
+impl PolicyLine {
+    const fn new() -> Self {
+        Self { limits: Vec::new(), text: Vec::new() }
+    }
+
+    fn of(&mut self, standings: &Standings) -> &[u8] {
+        let limits = || standings.iter().map(|one| (one.name, one.limit, one.window_secs));
+        if !limits().eq(self.limits.iter().copied()) {
+            self.limits.clear();
+            self.limits.extend(limits());
+            self.write();
+        }
+        &self.text
+    }
+
+    fn write(&mut self) {
+        self.text.clear();
+        let mut before: &[u8] = b"ratelimit-policy: \"";
+        for (name, limit, window_secs) in &self.limits {
+            put(&mut self.text, &[before, name.as_str().as_bytes(), b"\";q="]);
+            put_number(&mut self.text, *limit);
+            self.text.extend_from_slice(b";w=");
+            put_number(&mut self.text, (*window_secs).max(1));
+            before = b", \"";
+        }
+        self.text.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Microseconds to whole seconds, rounded up.

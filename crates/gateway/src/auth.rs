@@ -175,17 +175,19 @@ struct Decision<'p> {
     verdict: Verdict,
     allow: Option<&'p str>,
     key_places: KeyPlaces<'p>,
+    /// How long it took.
+    micros: Option<u32>,
 }
 
 impl<'p> Decision<'p> {
     fn of_unknown(refusal: Refusal) -> Self {
         let key_places = KeyPlaces::default();
-        Self { verdict: Verdict::of_unknown(refusal), allow: None, key_places }
+        Self { verdict: Verdict::of_unknown(refusal), allow: None, key_places, micros: None }
     }
 
     fn asked_about(&self) -> AskedAbout {
         let code = self.verdict.refusal.map_or("", Refusal::code);
-        AskedAbout { key: self.verdict.key_id(), code }
+        AskedAbout { key: self.verdict.key_id(), code, micros: self.micros }
     }
 
     fn context<'a>(&self, core: &'a Core, product: &'a ProductRoute, now: Timestamp) -> Context<'a>
@@ -217,7 +219,7 @@ async fn decide<'p>(
         }
         Err(refusal) => Err(refusal),
     };
-    let decision = match known {
+    let mut decision = match known {
         Err(refusal) => Decision::of_unknown(refusal),
         Ok((key, found)) => {
             let (from, brand) = (&product.key_from, &shared.options.brand);
@@ -237,13 +239,14 @@ async fn decide<'p>(
             };
             let allow = if let Found::WrongMethod(allow) = place { Some(allow) } else { None };
             let verdict = verify::charge(&mut core.writer.borrow_mut(), start.id, key, &asked);
-            Decision { verdict, allow, key_places }
+            Decision { verdict, allow, key_places, micros: None }
         }
     };
     let refusal = decision.verdict.refusal;
     let (status, why) = refusal.map_or((200, ""), |refusal| (refusal.status(), refusal.code()));
     let outcome = Outcome { operation: OperationKey::NONE, status, code: why };
     let micros = micros_since(start.at, core.now());
+    decision.micros = Some(micros);
     core.metrics.count((product.index, &product.id), outcome, "", micros);
     if let Some(refusal) = refusal {
         core.refused(decision.verdict.key_id(), start.at, refusal);

@@ -53,6 +53,8 @@ pub(crate) async fn serve(
 pub(crate) struct AskedAbout {
     pub key: Option<KeyId>,
     pub code: &'static str,
+    /// How long it took until it was decided, if that was looked at.
+    pub micros: Option<u32>,
 }
 
 async fn answer_of(
@@ -204,14 +206,30 @@ pub(crate) fn refusal_answer(
 pub(crate) fn line(
     core: &Core,
     start: &Start,
-    (client, address): (&Client, IpAddr),
+    whose: (&Client, IpAddr),
     request: &Request,
     outcome: (u16, &'static str),
     key: Option<KeyId>,
 ) -> Option<Line> {
+    if !core.log.is_on() {
+        return None;
+    }
+    let begin = |line: &Beginning<'_>| core.log.begin(line);
+    Some(with_line(core, start, whose, request, outcome, key, begin))
+}
+
+fn with_line<T>(
+    core: &Core,
+    start: &Start,
+    (client, address): (&Client, IpAddr),
+    request: &Request,
+    outcome: (u16, &'static str),
+    key: Option<KeyId>,
+    with: impl FnOnce(&Beginning<'_>) -> T,
+) -> T {
     let forwarded = (address != client.address).then(|| address.to_string());
     core.with_time(start.at, |time| {
-        core.log.begin(&Beginning {
+        with(&Beginning {
             id: start.id,
             at: &time.rfc3339,
             client: forwarded.as_deref().unwrap_or(&client.text),
@@ -228,7 +246,7 @@ pub(crate) fn line(
 /// The path as the log may have it: a key that somebody put into it is left out.
 fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
     let long = |part: &[u8]| part.len() >= KEY_MIN_BYTES;
-    if !path.as_bytes().split(|byte| b"/;=,&".contains(byte)).any(long) {
+    if !path.as_bytes().split(|byte| matches!(byte, b'/' | b';' | b'=' | b',' | b'&')).any(long) {
         return Cow::Borrowed(path);
     }
     let is_key = |part: &str| part.len() >= KEY_MIN_BYTES && has_brand_form(brand, &decode(part));
@@ -258,10 +276,13 @@ pub(crate) fn log(
     status: u16,
     asked: AskedAbout,
 ) {
+    if !core.log.is_on() {
+        return;
+    }
     let address = core.shared.client_address(client, &request.fields);
     let outcome = (status, asked.code);
-    if let Some(line) = line(core, start, (client, address), request, outcome, asked.key) {
-        let micros = micros_since(start.at, core.now());
-        core.log.end(line, &Ending { micros, ..Ending::default() });
-    }
+    let micros = asked.micros.unwrap_or_else(|| micros_since(start.at, core.now()));
+    let end = Ending { micros, ..Ending::default() };
+    let whole = |line: &Beginning<'_>| core.log.whole(line, &end);
+    with_line(core, start, (client, address), request, outcome, asked.key, whole);
 }

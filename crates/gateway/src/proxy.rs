@@ -367,7 +367,7 @@ impl Inbound<'_> {
             policies.put_deprecation(told.ends, &mut head);
         }
         if let Some(grant) = grant {
-            answer::limit_fields(&mut head, &grant.admitted.standings, None, self.start.at);
+            answer::limit_fields(&mut head, grant.standings(), None, self.start.at);
         }
         answer::put_request_id(&mut head, self.start.id);
         head

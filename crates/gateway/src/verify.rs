@@ -77,7 +77,7 @@ pub(crate) async fn serve(
     match answer_of(core, start, request, source).await {
         Ok(answered) => answered,
         Err(refusal) => {
-            let asked = AskedAbout { key: None, code: refusal.code() };
+            let asked = AskedAbout { code: refusal.code(), ..AskedAbout::default() };
             (own::refuse(core, start, refusal), asked)
         }
     }
@@ -99,13 +99,16 @@ async fn answer_of(
     let shared = &core.shared;
     let known = admit::any_known_key(shared, form.secret(), now).await;
     let verdict = decide(shared, &mut core.writer.borrow_mut(), start.id, now, known, &question);
-    let asked =
-        AskedAbout { key: verdict.key_id(), code: verdict.refusal.map_or("", Refusal::code) };
+    let micros = micros_since(start.at, core.now());
+    let asked = AskedAbout {
+        key: verdict.key_id(),
+        code: verdict.refusal.map_or("", Refusal::code),
+        micros: Some(micros),
+    };
     match &verdict.product {
         Some(product) => {
             let status = verdict.refusal.map_or(200, Refusal::status);
             let outcome = Outcome { operation: OperationKey::NONE, status, code: asked.code };
-            let micros = micros_since(start.at, core.now());
             core.metrics.count((product.index, &product.id), outcome, "", micros);
         }
         None => core.metrics.count_own(200, asked.code),
@@ -215,22 +218,18 @@ pub(crate) fn charge(
     if !writer.ready() {
         return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
     }
-    let mut grant = match admit::grant(&key, asked) {
-        Ok(grant) => grant,
+    let admission = match admit::grant_elsewhere(&key, asked) {
+        Ok(admission) => admission,
         Err(refusal) => return Verdict::of(key, Some(refusal), asked.now),
     };
-    // What is verified runs elsewhere, so that its end is not seen here.
-    drop(std::mem::take(&mut grant.running));
-    let mut event = grant.charge(200, grant.units, 0, id.0);
-    event.verification = true;
-    if writer.charge(&event).is_err() {
-        grant.settle(0);
+    if writer.charge(&admission.verification(&key, id.0)).is_err() {
+        admission.settle(&key, 0);
         return Verdict::of(key, Some(Refusal::MeteringUnavailable), asked.now);
     }
     Verdict {
         refusal: None,
         key: Some(key),
-        standings: grant.admitted.standings,
+        standings: admission.into_standings(),
         missing_scope: None,
         product: None,
     }
