@@ -150,3 +150,43 @@ async fn clients_of_http2_share_with_those_of_http1() {
     assert_eq!(upstream.seen().len(), 1);
     assert_eq!(world.sums().calls, 7);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_a_hit_aborts_its_own_call_only() {
+    let upstream = answering(|_| {
+        let body = "a".repeat(250_000);
+        format!("HTTP/1.1 200 OK\r\n{PUBLIC}Content-Length: 250000\r\n\r\n{body}")
+    });
+    let path = std::env::temp_dir().join(format!("keytoll-cache-left-{}.log", std::process::id()));
+    let target = path.clone();
+    let mut setup = keeping(&upstream);
+    setup.plan.concurrency = Some(1);
+    setup.options = Box::new(move |options| {
+        options.workers = 1;
+        options.access_log = crate::AccessLog::File(target);
+    });
+    let mut world = setup.start();
+    let client = connect(&world).await;
+    let whole = || async { call(&client, with_key("GET", "/zoo/animals"), b"").await.unwrap() };
+    assert_eq!(whole().await.header("x-keytoll-cache"), "miss");
+    // On a connection of its own, whose windows stay full.
+    let mut sender = connect(&world).await.ready().await.unwrap();
+    let (answer, mut out) = sender.send_request(with_key("GET", "/zoo/animals"), true).unwrap();
+    let head = answer.await.unwrap();
+    assert_eq!(head.headers()["x-keytoll-cache"], "hit");
+    assert_eq!(whole().await.status, 429, "the call is still running");
+    out.send_reset(h2::Reason::CANCEL);
+    drop(head);
+    let mut got = whole().await;
+    while got.status == 429 {
+        got = whole().await;
+    }
+    assert_eq!((got.header("x-keytoll-cache"), got.body.len()), ("hit", 250_000));
+    assert_eq!((world.sums().calls, upstream.seen().len()), (3, 1));
+    world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(5));
+    let log = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let granted = log.lines().filter(|line| line.contains("\"status\":200"));
+    let aborted: Vec<bool> = granted.map(|line| line.contains("\"aborted\":true")).collect();
+    assert_eq!(aborted, [false, true, false], "{log}");
+}
