@@ -2,13 +2,11 @@
 //!
 //! An answer's head is text in HTTP/1 form from the start, which is what most clients get; HTTP/2 takes it apart again.
 
-use std::cell::RefCell;
-
 use http::StatusCode;
 use keytoll_domain::catalog::ErrorTexts;
-use keytoll_domain::limits::{LimitName, Limited, Standings};
+use keytoll_domain::limits::Limited;
 use keytoll_domain::refusal::Refusal;
-use keytoll_domain::time::{MICROS_PER_SECOND, Timestamp};
+use keytoll_domain::time::MICROS_PER_SECOND;
 
 use crate::compile::Tables;
 use crate::core::RequestId;
@@ -292,81 +290,6 @@ impl Problem<'_> {
             answer.head.extend_from_slice(b"\r\n");
         }
         answer
-    }
-}
-
-/// Puts the limit headers in: of the limit that refused, else of the tightest one. Where a product's window stands
-/// is not told: it would tell of other partners' calls.
-pub(crate) fn limit_fields(
-    head: &mut Vec<u8>,
-    standings: &Standings,
-    refused: Option<Limited>,
-    now: Timestamp,
-) {
-    let Some(tightest) = standings.tightest() else { return };
-    let refused = refused.filter(|limited| !limited.name.is_of_product());
-    let (limit, remaining, reset) = match refused {
-        Some(limited) => (limited.limit, limited.remaining, limited.retry_at),
-        None => (tightest.limit, tightest.remaining, tightest.reset),
-    };
-    let whole = |secs: i64| u64::try_from(secs).unwrap_or(0);
-    for (name, number) in [
-        (&b"x-ratelimit-limit: "[..], limit),
-        (b"\r\nx-ratelimit-remaining: ", remaining),
-        (b"\r\nx-ratelimit-reset: ", whole(ceil_secs(reset.0))),
-    ] {
-        head.extend_from_slice(name);
-        put_number(head, number);
-    }
-    head.extend_from_slice(b"\r\n");
-    POLICY_LINE.with_borrow_mut(|line| head.extend_from_slice(line.of(standings)));
-    let mut before: &[u8] = b"ratelimit: \"";
-    for one in standings.iter() {
-        put(head, &[before, one.name.as_str().as_bytes(), b"\";r="]);
-        put_number(head, one.remaining);
-        head.extend_from_slice(b";t=");
-        put_number(head, whole(ceil_secs(one.reset.0.saturating_sub(now.0))));
-        before = b", \"";
-    }
-    head.extend_from_slice(b"\r\n");
-}
-
-thread_local! {
-    static POLICY_LINE: RefCell<PolicyLine> = const { RefCell::new(PolicyLine::new()) };
-}
-
-/// The last line of `RateLimit-Policy` and what it was made of: most calls of a core have the same limits.
-struct PolicyLine {
-    limits: Vec<(LimitName, u64, u64)>,
-    text: Vec<u8>,
-}
-
-impl PolicyLine {
-    const fn new() -> Self {
-        Self { limits: Vec::new(), text: Vec::new() }
-    }
-
-    fn of(&mut self, standings: &Standings) -> &[u8] {
-        let limits = || standings.iter().map(|one| (one.name, one.limit, one.window_secs));
-        if !limits().eq(self.limits.iter().copied()) {
-            self.limits.clear();
-            self.limits.extend(limits());
-            self.write();
-        }
-        &self.text
-    }
-
-    fn write(&mut self) {
-        self.text.clear();
-        let mut before: &[u8] = b"ratelimit-policy: \"";
-        for (name, limit, window_secs) in &self.limits {
-            put(&mut self.text, &[before, name.as_str().as_bytes(), b"\";q="]);
-            put_number(&mut self.text, *limit);
-            self.text.extend_from_slice(b";w=");
-            put_number(&mut self.text, (*window_secs).max(1));
-            before = b", \"";
-        }
-        self.text.extend_from_slice(b"\r\n");
     }
 }
 

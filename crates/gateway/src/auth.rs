@@ -86,7 +86,7 @@ pub(crate) async fn forward(
             own::refusal_answer(core, start, refusal, &decision.context(core, &product, start.at))
         }
     };
-    finish(start, &decision, &mut answer);
+    finish(core, start, &decision, &mut answer);
     (answer, decision.asked_about())
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn nginx(
             nginx_refusal(core, start, refusal, &decision.context(core, &product, start.at))
         }
     };
-    finish(start, &decision, &mut answer);
+    finish(core, start, &decision, &mut answer);
     (answer, decision.asked_about())
 }
 
@@ -261,12 +261,12 @@ fn granted_key<'d>(decision: &'d Decision<'_>) -> Option<&'d KeyRecord> {
 }
 
 /// Who calls, where the key was, and where the limits stand.
-fn finish(start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
+fn finish(core: &Core, start: &Start, decision: &Decision<'_>, answer: &mut Answer) {
     let granted = granted_key(decision);
     identity::write(&mut answer.head, granted);
     if granted.is_some() {
         decision.key_places.put_headers(&mut answer.head, TO_REMOVE);
     }
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
-    answer::limit_fields(&mut answer.head, &decision.verdict.standings, limited, start.at);
+    core.put_limits(&mut answer.head, &decision.verdict.standings, limited, start.at);
 }

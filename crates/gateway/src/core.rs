@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use keytoll_domain::ids::KeyId;
 use keytoll_domain::ledger::RefusedRow;
+use keytoll_domain::limits::{Limited, Standings};
 use keytoll_domain::refusal::Refusal;
 use keytoll_domain::time::{Day, MICROS_PER_SECOND, Timestamp};
 
@@ -21,6 +22,7 @@ use crate::entry::Gate;
 use crate::fields::{Fields, Name};
 use crate::identity::hex;
 use crate::journal::Writer;
+use crate::limit_fields::LimitFields;
 use crate::locate::LocalRoutes;
 pub(crate) use crate::locate::Product;
 use crate::metrics::{CoreMetrics, Metrics};
@@ -63,6 +65,7 @@ pub(crate) struct Core {
     pub asker: LastAsker,
     routes: RefCell<LocalRoutes>,
     time: RefCell<TimeText>,
+    limits: RefCell<LimitFields>,
     ids: RequestIds,
     refused: RefCell<HashMap<Refused, u64>>,
 }
@@ -120,6 +123,7 @@ impl Core {
             asker: LastAsker::default(),
             routes: RefCell::default(),
             time: RefCell::default(),
+            limits: RefCell::default(),
             ids: RequestIds::new(),
             refused: RefCell::default(),
         }
@@ -145,6 +149,17 @@ impl Core {
         let mut time = self.time.borrow_mut();
         time.set(at);
         with(&time)
+    }
+
+    /// See [`LimitFields::put`].
+    pub(crate) fn put_limits(
+        &self,
+        head: &mut Vec<u8>,
+        standings: &Standings,
+        refused: Option<Limited>,
+        now: Timestamp,
+    ) {
+        self.limits.borrow_mut().put(head, standings, refused, now);
     }
 
     /// Once a tick: what is gathered goes on, and limits that have passed are told.

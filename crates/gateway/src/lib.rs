@@ -27,6 +27,7 @@ mod heartbeat;
 mod identity;
 pub mod journal;
 mod keytable;
+mod limit_fields;
 mod listener;
 mod locate;
 mod metrics;

@@ -367,7 +367,7 @@ impl Inbound<'_> {
             policies.put_deprecation(told.ends, &mut head);
         }
         if let Some(grant) = grant {
-            answer::limit_fields(&mut head, grant.standings(), None, self.start.at);
+            self.core.put_limits(&mut head, grant.standings(), None, self.start.at);
         }
         answer::put_request_id(&mut head, self.start.id);
         head
@@ -408,7 +408,7 @@ impl Inbound<'_> {
         self.put_deprecation(told, &mut answer);
         if let Some(grant) = grant {
             let standings = admit::standings(&grant.key, self.start.at);
-            answer::limit_fields(&mut answer.head, &standings, None, self.start.at);
+            self.core.put_limits(&mut answer.head, &standings, None, self.start.at);
         }
         answer
     }
@@ -431,7 +431,7 @@ impl Inbound<'_> {
         if let Some(key) = key {
             let standings = admit::standings(key, self.start.at);
             let limited = refusal.limited();
-            answer::limit_fields(&mut answer.head, &standings, limited, self.start.at);
+            self.core.put_limits(&mut answer.head, &standings, limited, self.start.at);
         }
         answer
     }

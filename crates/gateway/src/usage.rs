@@ -7,7 +7,7 @@ use keytoll_domain::refusal::Refusal;
 use serde_json::{Value, json};
 
 use crate::admit::{self, Asked};
-use crate::answer::{self, Answer, Context, ceil_secs};
+use crate::answer::{Answer, Context, ceil_secs};
 use crate::call::Start;
 use crate::client::Client;
 use crate::core::Core;
@@ -76,7 +76,7 @@ async fn answer_of(
         "spend": spend,
     });
     let mut answer = Answer::json(start.id, body.to_string().into());
-    answer::limit_fields(&mut answer.head, &standings, None, start.at);
+    core.put_limits(&mut answer.head, &standings, None, start.at);
     Ok(answer)
 }
 

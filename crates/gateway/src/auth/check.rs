@@ -58,7 +58,7 @@ async fn answer_to_envoy(
     let decision = decide(core, start, &fields, &product, &asking, address).await;
     let mut limits = Vec::new();
     let limited = decision.verdict.refusal.and_then(Refusal::limited);
-    answer::limit_fields(&mut limits, &decision.verdict.standings, limited, start.at);
+    core.put_limits(&mut limits, &decision.verdict.standings, limited, start.at);
     let limits = pairs(&limits);
     if let Some(refusal) = decision.verdict.refusal {
         return Ok(denied(
