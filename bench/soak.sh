@@ -33,22 +33,29 @@ sample() { # adds: seconds, VmRSS and RssAnon in KiB, open descriptors
     printf '%s\t%s\t%s\t%s\n' "$1" "$(memory soak VmRSS)" "$(memory soak RssAnon)" \
         "$(find "/proc/${pid_of[soak]}/fd" -mindepth 1 2>/dev/null | wc -l)" | tee -a "$samples"
 }
-growth() { # growth COLUMN: least squares over the samples after the first third, per minute
-    awk -F'\t' -v c="$1" -v from=$((soak_seconds / 3)) '$1 >= from { n++; x = $1 / 60; sx += x; sy += $c; sxx += x * x; sxy += x * $c }
-        END { d = n * sxx - sx * sx; printf("%.1f", (d > 0) ? (n * sxy - sx * sy) / d : 0) }' "$samples"
+growth() { # growth COLUMN: least squares over the samples after the first third, a minute, and twice its standard error
+    awk -F'\t' -v c="$1" -v from=$((soak_seconds / 3)) '
+        $1 >= from { n++; x = $1 / 60; y = $c; sx += x; sy += y; sxx += x * x; sxy += x * y; syy += y * y }
+        END {
+            d = n * sxx - sx * sx
+            if (n < 3 || d <= 0) { print "0.0 0.0"; exit }
+            slope = (n * sxy - sx * sy) / d
+            rest = syy - sy * sy / n - slope * slope * d / n
+            printf("%.1f %.1f\n", slope, 2 * sqrt((rest > 0 ? rest : 0) / (n - 2) * n / d))
+        }' "$samples"
 }
-judge() { # judge WHAT COLUMN MOST
-    local grown
-    grown=$(growth "$2")
-    if awk -v a="$grown" -v b="$3" 'BEGIN { exit !(a > b) }'; then
+judge() { # judge WHAT COLUMN MOST: it grows if it does by more than MOST even where chance took off twice its error
+    local grown error
+    read -r grown error < <(growth "$2")
+    if awk -v a="$grown" -v e="$error" -v b="$3" 'BEGIN { exit !(a - e > b) }'; then
         if [ "$(wc -l <"$samples")" -lt "$samples_min" ]; then
-            echo "$1: $grown a minute, but the run is too short to judge"
+            echo "$1: $grown ± $error a minute, but the run is too short to judge"
         else
-            echo "$1: FAILED: grows by $grown a minute, at most $3 is noise"
+            echo "$1: FAILED: grows by $grown ± $error a minute, at most $3 is noise"
             failed=1
         fi
     else
-        echo "$1: $grown a minute (at most $3)"
+        echo "$1: $grown ± $error a minute (at most $3)"
     fi
 }
 
