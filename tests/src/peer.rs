@@ -143,7 +143,7 @@ fn nginx(folder: &Path, recipe: &str) -> String {
 }
 
 /// A program that `tests/setup.sh` installed.
-fn installed(name: &str) -> PathBuf {
+pub fn installed(name: &str) -> PathBuf {
     let folder = std::env::var_os("KEYTOLL_TEST_PEERS").map_or_else(cache, PathBuf::from);
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing; tests/setup.sh installs it", path.display());

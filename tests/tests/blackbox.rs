@@ -16,4 +16,5 @@ mod blackbox {
     mod sigkill;
     mod specs;
     mod verify;
+    mod websocket;
 }
