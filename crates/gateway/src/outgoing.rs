@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keytoll_domain::time::Timestamp;
 
 use crate::answer::put_number;
@@ -82,6 +84,11 @@ impl Outgoing<'_> {
         }
         if self.websocket {
             put(out, &[b"connection: upgrade\r\nupgrade: websocket\r\n"]);
+            if request.switches {
+                // Over HTTP/2 a client says none; it has to be another one each time, which an id is.
+                let nonce = STANDARD.encode(self.id.0.to_be_bytes());
+                put(out, &[b"sec-websocket-key: ", nonce.as_bytes(), b"\r\n"]);
+            }
         }
         match self.framing {
             BodyFraming::None if may_have_body(request.method()) => {
@@ -138,7 +145,10 @@ impl Outgoing<'_> {
 
     /// Servers that hand fields on as variables read an underscore as a dash, so that both are held back.
     fn is_held_back(&self, field: Field<'_>) -> bool {
-        if self.is_held_back_as(field.id, field)
+        let is_nonce =
+            self.request.switches && field.name.eq_ignore_ascii_case(b"sec-websocket-key");
+        if is_nonce
+            || self.is_held_back_as(field.id, field)
             || self.version.is_some_and(|version| version.is(field.name))
         {
             return true;

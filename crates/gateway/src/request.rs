@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub framing: BodyFraming,
     /// The client may send another request on this connection.
     pub keep_alive: bool,
+    /// The stream is to carry WebSocket after its answer's head (RFC 8441).
+    pub switches: bool,
     /// The client reads chunked answers; otherwise the end of the connection ends the answer.
     pub http11: bool,
     method: String,
@@ -130,6 +132,9 @@ impl Request {
     pub(crate) fn wants_websocket(&self) -> bool {
         let is_websocket = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"websocket");
         let mut offers = self.fields.all(Name::Upgrade);
+        if self.switches {
+            return true;
+        }
         offers.any(|value| value.split(|byte| *byte == b',').any(is_websocket))
             && self.http11
             && self.method() == "GET"

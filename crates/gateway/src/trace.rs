@@ -54,7 +54,7 @@ mod tests {
             other.replace(trace, &"0".repeat(32)).into_bytes(),
             other.replace("b7ad6b7169203331", "0000000000000000").into_bytes(),
             other.replace('-', "_").into_bytes(),
-            other[..54].as_bytes().to_vec(),
+            other.as_bytes()[..54].to_vec(),
             Vec::new(),
         ] {
             assert_eq!(trace_of(&wrong), None, "{}", String::from_utf8_lossy(&wrong));

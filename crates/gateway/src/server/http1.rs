@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite as _;
 use super::body::Inbound;
 use super::http2::PRIOR_KNOWLEDGE;
 use super::source::{Fill, Source};
+use super::tunnel::ClientEnd;
 use crate::answer::{Answer, AnswerBody, put_number};
 use crate::buffer::Buffer;
 use crate::call::Start;
@@ -249,7 +250,8 @@ impl Http1 {
             AnswerBody::Tunnel(tunnel) => {
                 self.output.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
                 poll_fn(|cx| self.poll_flush(cx)).await?;
-                tunnel.run(&mut self.inbound).await;
+                let Inbound { stream, input, deadline, .. } = &mut self.inbound;
+                tunnel.run(ClientEnd { stream, input, deadline }).await;
                 Ok(())
             }
             AnswerBody::Relay { mut relay, length } => {

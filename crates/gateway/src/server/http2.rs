@@ -147,6 +147,7 @@ async fn greet(
 ) -> Option<Connection<Carrier, Bytes>> {
     let bounds = core.shared.options.bounds;
     let greeting = h2::server::Builder::new()
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

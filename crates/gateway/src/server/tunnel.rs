@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
 
-use super::body::Inbound;
+use super::deadline::Deadline;
 use crate::buffer::Buffer;
 use crate::call::Finish;
 use crate::stream::Stream;
@@ -24,6 +24,14 @@ pub(crate) struct Tunnel {
     up: Way,
     down: Way,
     finish: Finish,
+}
+
+/// The client's side.
+pub(super) struct ClientEnd<'c> {
+    pub stream: &'c mut Stream,
+    /// What it has said already.
+    pub input: &'c mut Buffer,
+    pub deadline: &'c Deadline,
 }
 
 /// What a side could not do any more.
@@ -57,22 +65,27 @@ impl Tunnel {
     }
 
     /// Passes bytes until both sides have ended, one breaks, or nothing moves for too long.
-    pub(super) async fn run(mut self, inbound: &mut Inbound) {
+    pub(super) async fn run(mut self, mut client: ClientEnd<'_>) {
         let idle = self.exchange.idle();
-        inbound.deadline.set(idle);
-        let is_whole = poll_fn(|cx| self.poll(cx, inbound, idle)).await;
+        client.deadline.set(idle);
+        let is_whole = poll_fn(|cx| self.poll(cx, &mut client, idle)).await;
         self.finish.aborted = !is_whole;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, client: &mut Inbound, idle: Duration) -> Poll<bool> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut ClientEnd<'_>,
+        idle: Duration,
+    ) -> Poll<bool> {
         let before = self.up.moved + self.down.moved;
         let Connection { stream, input, .. } = &mut *self.exchange.connection;
         // What the upstream said comes first: it may have left, and a last word of it must not be lost.
-        let down = self.down.poll(cx, stream, input, &mut client.stream);
+        let down = self.down.poll(cx, stream, input, client.stream);
         if let Poll::Ready(Err(_)) = down {
             return Poll::Ready(false);
         }
-        match self.up.poll(cx, &mut client.stream, &mut client.input, stream) {
+        match self.up.poll(cx, client.stream, client.input, stream) {
             Poll::Ready(Ok(())) if down.is_ready() => return Poll::Ready(true),
             Poll::Ready(Err(Broken::Reading)) => return Poll::Ready(false),
             // An upstream that takes no more may still be heard to its end.

@@ -202,7 +202,7 @@ fn trace_passes_and_is_logged_if_it_is_well_formed() {
     let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     let traces: Vec<_> = log.lines().map(|text| line(text)["trace_id"].clone()).collect();
     let none = serde_json::Value::Null;
-    let traced = PARENT[3..35].into();
-    assert_eq!(traces, [traced, none.clone(), none.clone(), none], "{log}");
+    let known = PARENT[3..35].into();
+    assert_eq!(traces, [known, none.clone(), none.clone(), none], "{log}");
     std::fs::remove_file(&path).unwrap();
 }

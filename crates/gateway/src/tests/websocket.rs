@@ -5,8 +5,10 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use keytoll_domain::catalog::{Bill, KeySource};
 
+use super::http2::{call, connect, request};
 use super::support::*;
 
 const OPENING: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -334,4 +336,58 @@ fn browsers_give_their_key_in_the_query_where_it_may_be() {
     assert_eq!(client.take(2), b"hi");
     assert!(upstream.last().starts_with("GET /base/animals?room=1 HTTP/1.1\r\n"));
     assert_eq!(world.sums(), Sums { calls: 1, successes: 1, units: 1 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_http2_carry_it_too() {
+    let upstream = echo();
+    let world = World::of(&upstream);
+    let client = connect(&world).await;
+    while !client.is_extended_connect_protocol_enabled() {
+        tokio::task::yield_now().await;
+    }
+    let opening = |key: &str, protocol: &'static str| {
+        let request = request("CONNECT", "/zoo/animals")
+            .header("x-api-key", key)
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "of the client")
+            .extension(h2::ext::Protocol::from_static(protocol));
+        request.body(()).unwrap()
+    };
+    assert_eq!(call(&client, opening("wrong", "websocket"), b"").await.unwrap().status, 401);
+    assert_eq!(call(&client, opening(KEY, "connect-udp"), b"").await.unwrap().status, 400);
+    assert!(upstream.seen().is_empty());
+
+    let mut ready = client.clone().ready().await.unwrap();
+    let (answer, mut out) = ready.send_request(opening(KEY, "websocket"), false).unwrap();
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    assert!(!head.headers.contains_key("sec-websocket-accept"));
+    let seen = upstream.last();
+    assert!(seen.starts_with("GET /base/animals HTTP/1.1\r\n"), "{seen}");
+    for part in ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13"] {
+        assert!(seen.contains(&format!("\r\n{part}\r\n")), "{part}: {seen}");
+    }
+    let nonces: Vec<_> =
+        seen.lines().filter_map(|line| line.strip_prefix("sec-websocket-key: ")).collect();
+    assert!(matches!(nonces[..], [nonce] if nonce.len() == 24), "{seen}");
+
+    let said = frame(2, &vec![7; 1 << 20]);
+    let mut echoed = Vec::new();
+    for piece in said.chunks(10_000) {
+        out.send_data(Bytes::copy_from_slice(piece), false).unwrap();
+    }
+    while echoed.len() < said.len() {
+        let piece = body.data().await.unwrap().unwrap();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        echoed.extend_from_slice(&piece);
+    }
+    assert!(echoed == said);
+    out.send_data(Bytes::new(), true).unwrap();
+    // The upstream's end is passed on.
+    while let Some(piece) = body.data().await {
+        assert_eq!(piece.unwrap().len(), 0);
+    }
+    assert_eq!(world.sums(), Sums { calls: 1, successes: 1, units: 1 });
+    eventually("the tunnel has ended", || upstream.open() == 0);
 }

@@ -96,7 +96,8 @@ impl Drop for Counted {
 
 /// One call's stream.
 pub(crate) struct CallStream {
-    answer: ResponseFuture,
+    /// Absent on a client's stream.
+    answer: Option<ResponseFuture>,
     out: SendStream<Bytes>,
     /// The request's end has been said.
     ended: bool,
@@ -104,7 +105,7 @@ pub(crate) struct CallStream {
     /// Taken from the body and not yet read.
     rest: Bytes,
     pub trailers: Option<HeaderMap>,
-    _counted: Counted,
+    _counted: Option<Counted>,
     /// Which of its upstream's connections it is on.
     pub number: u64,
 }
@@ -152,13 +153,13 @@ pub(super) async fn open(
     let sent = sender.requests.send_request(request, ended);
     let (answer, out) = sent.map_err(|_| Failure::Broken)?;
     let stream = CallStream {
-        answer,
+        answer: Some(answer),
         out,
         ended,
         body: None,
         rest: Bytes::new(),
         trailers: None,
-        _counted: Counted::of(sender.calls),
+        _counted: Some(Counted::of(sender.calls)),
         number: slot.made.get(),
     };
     let mut connection = Connection::over(upstream, Stream::Http2(Box::new(stream)));
@@ -295,6 +296,20 @@ pub(super) fn passing_trailers(trailers: &HeaderMap) -> HeaderMap {
 }
 
 impl CallStream {
+    /// A client's stream that carries another protocol from here on.
+    pub(crate) fn of_client(out: SendStream<Bytes>, body: RecvStream) -> Self {
+        Self {
+            answer: None,
+            out,
+            ended: false,
+            body: Some(body),
+            rest: Bytes::new(),
+            trailers: None,
+            _counted: None,
+            number: 0,
+        }
+    }
+
     /// Waits for the answer's head. The other error: the upstream has not looked at the request.
     pub(super) fn poll_head(
         &mut self,
@@ -302,7 +317,10 @@ impl CallStream {
         head: &mut Head,
         is_head: bool,
     ) -> Poll<Result<(), Unanswered>> {
-        match ready!(Pin::new(&mut self.answer).poll(cx)) {
+        let Some(answer) = &mut self.answer else {
+            return Poll::Ready(Err(Unanswered::Failed(Failure::Broken)));
+        };
+        match ready!(Pin::new(answer).poll(cx)) {
             Ok(answer) => {
                 let (parts, body) = answer.into_parts();
                 let taken = take(head, &parts, body.is_end_stream(), is_head);
@@ -419,6 +437,6 @@ impl AsyncWrite for CallStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.get_mut().end(None).map_err(io::Error::other))
     }
 }

@@ -1,5 +1,6 @@
 //! Heads between HTTP/2 and the form in which the rest of the gateway knows them.
 
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -19,7 +20,11 @@ pub(super) fn take(
         return Err(Refusal::HeaderTooLarge);
     }
     let uri = &head.uri;
-    request.begin(head.method.as_str(), uri.path(), uri.query());
+    let protocol = head.extensions.get::<Protocol>();
+    let switches = protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+    let method = if switches { "GET" } else { head.method.as_str() };
+    request.begin(method, uri.path(), uri.query());
+    request.switches = switches;
     let named = uri.authority().map(|authority| authority.as_str().as_bytes());
     if let Some(named) = named {
         request.fields.push(b"host", named);
@@ -46,7 +51,7 @@ pub(super) fn take(
     if !crumbs.is_empty() {
         request.fields.push(b"cookie", &crumbs);
     }
-    let framing = framing(request, ended)?;
+    let framing = if switches { BodyFraming::None } else { framing(request, ended)? };
     request.finish(framing)
 }
 

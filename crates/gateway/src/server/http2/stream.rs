@@ -12,6 +12,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::{check, head};
 use crate::answer::{Answer, AnswerBody};
+use crate::buffer::Buffer;
 use crate::call::Start;
 use crate::chunked;
 use crate::client::Client;
@@ -19,7 +20,10 @@ use crate::core::Core;
 use crate::request::{BodyFraming, Request};
 use crate::server::deadline::Deadline;
 use crate::server::source::{Fill, Source};
+use crate::server::tunnel::{ClientEnd, Tunnel};
+use crate::stream::Stream;
 use crate::upstream::Failure;
+use crate::upstream::http2::CallStream;
 use crate::upstream::relay::Relay;
 use crate::{own, proxy};
 
@@ -27,6 +31,10 @@ use crate::{own, proxy};
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// The client's side of one stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and none excludes another"
+)]
 pub(super) struct ClientStream {
     body: RecvStream,
     reply: SendResponse<Bytes>,
@@ -38,6 +46,7 @@ pub(super) struct ClientStream {
     trailers: Option<HeaderMap>,
     /// The client waits to be told to send its body.
     unasked: bool,
+    switches: bool,
     /// The answer has begun; what sends it hears of resets.
     answering: bool,
     deadline: Deadline,
@@ -70,9 +79,24 @@ impl ClientStream {
                 Some(own::refuse(&core, &start, refusal))
             }
         };
-        if let Some(answer) = answer {
-            stream.answer(answer, request.is_head()).await;
+        match answer {
+            Some(Answer { head, body: AnswerBody::Tunnel(tunnel), .. }) => {
+                stream.switch(&head, *tunnel).await;
+            }
+            Some(answer) => stream.answer(answer, request.is_head()).await,
+            None => {}
         }
+    }
+
+    /// The stream carries another protocol from here on.
+    async fn switch(mut self, head: &[u8], tunnel: Tunnel) {
+        let mut response = head::response(200, head, None);
+        // Answers what we asked the upstream, not what the client did.
+        response.headers_mut().remove("sec-websocket-accept");
+        let Ok(out) = self.reply.send_response(response, false) else { return };
+        let mut stream = Stream::Http2(Box::new(CallStream::of_client(out, self.body)));
+        let (stream, input) = (&mut stream, &mut Buffer::default());
+        tunnel.run(ClientEnd { stream, input, deadline: &self.deadline }).await;
     }
 
     fn new(core: &Core, body: RecvStream, reply: SendResponse<Bytes>, request: &Request) -> Self {
@@ -80,6 +104,7 @@ impl ClientStream {
         Self {
             ended: framing == BodyFraming::None,
             unasked: framing != BodyFraming::None && request.expects_continue(),
+            switches: request.switches,
             answering: false,
             left: if let BodyFraming::Length(length) = framing { Some(length) } else { None },
             framing,
@@ -105,7 +130,7 @@ impl ClientStream {
                 let bytes = if ends { Bytes::new() } else { Bytes::from(bytes) };
                 self.send(response, bytes, None).await;
             }
-            // A stream says that it cannot switch, so that none is answered so.
+            // See `switch`.
             AnswerBody::Tunnel(_) => self.reply.send_reset(Reason::INTERNAL_ERROR),
             AnswerBody::Relay { mut relay, length } => {
                 let length = if bodiless { length } else { relay.length() };
@@ -310,6 +335,10 @@ impl Source for ClientStream {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.answering { Poll::Pending } else { self.reply.poll_reset(cx).map(drop) }
+    }
+
+    fn can_switch(&self) -> bool {
+        self.switches
     }
 
     fn deadline(&self) -> &Deadline {
