@@ -180,7 +180,11 @@ fn trace_passes_and_is_logged_if_it_is_well_formed() {
     let mut setup = Setup::new(&upstream);
     let path = std::env::temp_dir().join(format!("keytoll-traces-{}.log", std::process::id()));
     let target = path.clone();
-    setup.options = Box::new(move |options| options.access_log = crate::AccessLog::File(target));
+    setup.options = Box::new(move |options| {
+        options.access_log = crate::AccessLog::File(target);
+        // The lines of one are in the order of its calls.
+        options.workers = 1;
+    });
     let mut world = setup.start();
     let key = "X-API-Key: secret-of-alice\r\n";
     let state = "tracestate: a=1\r\n";
