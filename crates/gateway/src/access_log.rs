@@ -132,6 +132,14 @@ impl Beginning<'_> {
     }
 }
 
+impl Line {
+    pub(crate) fn begin(line: &Beginning<'_>) -> Self {
+        let mut out = Vec::with_capacity(384);
+        line.write(&mut out);
+        Self(out)
+    }
+}
+
 impl CoreLog {
     pub(crate) fn new(log: Option<Log>) -> Self {
         Self { log, block: RefCell::default(), lines: Cell::new(0) }
@@ -139,13 +147,6 @@ impl CoreLog {
 
     pub(crate) fn is_on(&self) -> bool {
         self.log.is_some()
-    }
-
-    /// Begins a line.
-    pub(crate) fn begin(&self, line: &Beginning<'_>) -> Line {
-        let mut out = Vec::with_capacity(384);
-        line.write(&mut out);
-        Line(out)
     }
 
     /// Ends a line.

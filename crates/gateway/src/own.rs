@@ -214,8 +214,7 @@ pub(crate) fn line(
     if !core.log.is_on() {
         return None;
     }
-    let begin = |line: &Beginning<'_>| core.log.begin(line);
-    Some(with_line(core, start, whose, request, outcome, key, begin))
+    Some(with_line(core, start, whose, request, outcome, key, Line::begin))
 }
 
 fn with_line<T>(
