@@ -102,6 +102,14 @@ impl Log {
     }
 }
 
+impl Line {
+    pub(crate) fn begin(beginning: &Beginning<'_>) -> Self {
+        let mut out = Vec::with_capacity(384);
+        beginning.write(&mut out);
+        Self(out)
+    }
+}
+
 impl Beginning<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         for part in

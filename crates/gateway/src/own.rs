@@ -32,8 +32,9 @@ const BODY_ROOM_BYTES: usize = 4096;
 
 /// Whether a path belongs to the gateway itself. No product has such an id.
 pub(crate) fn is_own(path: &str) -> bool {
-    let first = path.split('/').nth(1).unwrap_or_default();
-    RESERVED_PRODUCT_IDS.contains(&first)
+    let Some(path) = path.strip_prefix('/') else { return false };
+    let end = path.bytes().position(|byte| byte == b'/');
+    RESERVED_PRODUCT_IDS.contains(&&path[..end.unwrap_or(path.len())])
 }
 
 pub(crate) async fn serve(

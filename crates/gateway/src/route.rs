@@ -53,9 +53,9 @@ impl Routes {
 
     /// An operation by its id in the document, by `METHOD /path`, or by `METHOD version:/path` for further versions.
     pub(crate) fn named<'r>(&'r self, product: &'r ProductRoute, name: &str) -> Found<'r> {
-        if let Some((method, path)) = name.split_once(' ')
+        if let Some(versions) = self.versions.get(product.id.as_str())
+            && let Some((method, path)) = name.split_once(' ')
             && let Some((version, path)) = path.split_once(':')
-            && let Some(versions) = self.versions.get(product.id.as_str())
             && let Some(version) = versions.further.get(version)
         {
             return version.find(method, path);
