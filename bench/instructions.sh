@@ -5,8 +5,8 @@
 #   bench/instructions.sh --accept    writes what it counted into instructions.toml
 #
 # Instructions in user space, not time: they hardly depend on the machine's load. Each kind runs twice, and the
-# difference is divided by the calls that the second run has more; so neither start nor end counts. The busiest
-# thread counts, which is the gateway's worker; what other threads do for a call, such as sealing, does not.
+# difference is divided by the calls that the second run has more; so neither start nor end counts. The thread that
+# took most of it counts, which is the gateway's worker; what other threads do for a call, such as sealing, does not.
 # The last line is `instructions: N passed, N failed`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,20 +23,26 @@ guard=$(CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false \
 dir=$(mktemp -d "${TMPDIR:-/tmp}/keytoll-instructions.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
-busiest() { # busiest KIND CALLS: instructions of the thread that has most
+run() { # run KIND CALLS: each thread's instructions are in a file of its own
     local out=$dir/$1.$2
     TMPDIR=$dir valgrind -q --tool=callgrind --separate-threads=yes --callgrind-out-file="$out" \
         "$guard" "$1" "$2" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; return 1; }
-    sed -n 's/^totals: //p' "$out"-* | sort -n | tail -n 1
+}
+total() { sed -n 's/^totals: //p' "$1"; }
+busiest() { # busiest KIND: what the longer run took more, of the thread that has most of it
+    local thread
+    run "$1" "$short"
+    run "$1" "$long"
+    for thread in "$dir/$1.$long"-*; do
+        echo $(($(total "$thread") - $(total "$dir/$1.$short-${thread##*-}")))
+    done | sort -n | tail -n 1
 }
 value() { sed -n "s/^$1 = \([0-9]*\)$/\1/p" "$bounds"; }
 
 tolerance=$(value tolerance_percent)
 passed=0 failed=0
 for kind in $(sed -n '/^\[instructions\]/,$ s/^\([a-z]*\) = .*/\1/p' "$bounds"); do
-    few=$(busiest "$kind" "$short")
-    many=$(busiest "$kind" "$long")
-    count=$(((many - few) / (long - short)))
+    count=$(($(busiest "$kind") / (long - short)))
     bound=$(value "$kind")
     if [ "${1:-}" = --accept ]; then
         sed -i "s/^$kind = .*/$kind = $count/" "$bounds"

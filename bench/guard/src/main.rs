@@ -1,6 +1,6 @@
 //! A gateway of one worker serves one client, call after call, under the whole policy.
 //!
-//!     keytoll-guard KIND CALLS      KIND: decision, granted, refused, keyless, verify or auth
+//!     keytoll-guard KIND CALLS      KIND: decision, granted, wide, refused, keyless, verify or auth
 //!
 //! Made for callgrind, which counts the instructions of each thread: the difference between two lengths of this
 //! run is what a call costs the busiest thread in user space, which is the gateway's worker (for `decision`, the only
@@ -33,6 +33,7 @@ use keytoll_gateway::{AccessLog, Options};
 const START: Timestamp = Timestamp(1_795_262_400_000_000);
 const MICROS_PER_CALL: i64 = 100;
 const KEYS: u16 = 256;
+const OPERATIONS: usize = 10_000;
 const BODY_BYTES: usize = 1024;
 /// Ends the upstream's body, so that the client knows an answer's end without reading its head.
 const BODY_END: &[u8] = b"#end-of-answer\n";
@@ -44,6 +45,8 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 #[derive(Clone, Copy)]
 enum Kind {
     Granted,
+    /// Of a product with [`OPERATIONS`] operations.
+    Wide,
     Refused,
     Keyless,
     /// `POST /v1/keys/verify`, granted.
@@ -100,6 +103,7 @@ fn main() {
     match kind.as_str() {
         "decision" => decision::run(calls),
         "granted" => serve(calls, Kind::Granted),
+        "wide" => serve(calls, Kind::Wide),
         "refused" => serve(calls, Kind::Refused),
         "keyless" => serve(calls, Kind::Keyless),
         "verify" => serve(calls, Kind::Verify),
@@ -117,7 +121,7 @@ fn serve(calls: usize, kind: Kind) {
     options.access_log = AccessLog::File(data.join("access.log"));
     options.journal.segment_bytes = Some(64 << 20);
     let records = Arc::new(Records {
-        snapshot: snapshot(start_upstream()),
+        snapshot: snapshot(start_upstream(), kind),
         keys: (0..KEYS).map(key).collect(),
     });
     let clock = Arc::new(move || Timestamp(hands.load(Ordering::Relaxed)));
@@ -147,7 +151,7 @@ fn request(kind: Kind, number: u16) -> Vec<u8> {
         )
     };
     let request = match kind {
-        Kind::Granted | Kind::Refused => call("parcels"),
+        Kind::Granted | Kind::Wide | Kind::Refused => call("parcels"),
         Kind::Keyless => call("open"),
         Kind::Verify => {
             let question = format!(
@@ -170,7 +174,7 @@ fn request(kind: Kind, number: u16) -> Vec<u8> {
 fn call_many(gateway: SocketAddr, calls: usize, kind: Kind, micros: &AtomicI64) {
     let requests: Vec<Vec<u8>> = (0..KEYS).map(|number| request(kind, number)).collect();
     let (status, end): (&[u8], &[u8]) = match kind {
-        Kind::Granted | Kind::Keyless => (b"HTTP/1.1 200", BODY_END),
+        Kind::Granted | Kind::Wide | Kind::Keyless => (b"HTTP/1.1 200", BODY_END),
         Kind::Refused => (b"HTTP/1.1 401", b"}"),
         Kind::Verify => (b"HTTP/1.1 200", b"]}"),
         Kind::Auth => (b"HTTP/1.1 200", HEAD_END),
@@ -229,7 +233,8 @@ fn answer_all(mut stream: TcpStream, answer: &[u8]) {
     }
 }
 
-fn snapshot(upstream: SocketAddr) -> Snapshot {
+fn snapshot(upstream: SocketAddr, kind: Kind) -> Snapshot {
+    let more = if matches!(kind, Kind::Wide) { OPERATIONS } else { 0 };
     let product = |id: &str, settings: ProductSettings| Product {
         id: slug(id),
         name: id.into(),
@@ -243,7 +248,7 @@ fn snapshot(upstream: SocketAddr) -> Snapshot {
         targets: Vec::new(),
         sandbox_targets: Vec::new(),
         settings,
-        operations: vec![operation("/parcels"), operation("/parcels/{id}"), operation("/labels")],
+        operations: operations(more),
         versions: Vec::new(),
         created_at: START,
         updated_at: START,
@@ -321,6 +326,18 @@ fn key(number: u16) -> SnapshotKey {
         disabled: false,
         bcrypt: None,
     }
+}
+
+/// Three, and so many more beside and below them.
+fn operations(more: usize) -> Vec<Operation> {
+    let mut operations: Vec<Operation> =
+        ["/parcels", "/parcels/{id}", "/labels"].map(operation).into();
+    operations.extend((0..more).map(|number| match number % 3 {
+        0 => operation(&format!("/parcels/kind-{number}")),
+        1 => operation(&format!("/parcels/{{id}}/part-{number}")),
+        _ => operation(&format!("/area-{number}/{{id}}")),
+    }));
+    operations
 }
 
 fn operation(path: &str) -> Operation {
