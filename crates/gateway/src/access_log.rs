@@ -140,14 +140,6 @@ impl Beginning<'_> {
     }
 }
 
-impl Line {
-    pub(crate) fn begin(line: &Beginning<'_>) -> Self {
-        let mut out = Vec::with_capacity(384);
-        line.write(&mut out);
-        Self(out)
-    }
-}
-
 impl CoreLog {
     pub(crate) fn new(log: Option<Log>) -> Self {
         Self { log, block: RefCell::default(), lines: Cell::new(0) }
