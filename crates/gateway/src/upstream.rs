@@ -12,6 +12,7 @@ pub(crate) mod forward;
 pub(crate) mod head;
 pub(crate) mod health;
 pub(crate) mod http2;
+pub(crate) mod once;
 pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod relay;

@@ -1,23 +1,18 @@
 //! Health checks: one task per target of a product that asks for them, apart from the cores.
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
 use std::time::Duration;
 
 use keytoll_domain::catalog::HealthCheck;
 use keytoll_domain::ids::ProductId;
-use tokio::io::AsyncWriteExt as _;
 use tokio::task::AbortHandle;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::connect::connect;
-use super::head::Asked;
 use super::http2;
+use super::once;
 use super::{Failure, Upstream};
 use crate::compile::Tables;
 
@@ -104,26 +99,9 @@ async fn ask(upstream: &Arc<Upstream>, path: &str, limit: Duration) -> Result<u1
     if upstream.http2 {
         return http2::status_of(upstream, path, limit).await;
     }
-    let mut connection = connect(upstream, limit).await?;
     let head = format!(
         "GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: keytoll-health\r\nconnection: close\r\n\r\n",
         upstream.authority
     );
-    let sent = connection.stream.write_all(head.as_bytes()).await;
-    sent.map_err(|_| Failure::Broken)?;
-    connection.stream.flush().await.map_err(|_| Failure::Broken)?;
-    poll_fn(|cx| {
-        loop {
-            if connection.head.parse(&mut connection.input, Asked::Content)? {
-                return Poll::Ready(Ok(connection.head.status));
-            }
-            let stream = Pin::new(&mut connection.stream).get_mut();
-            match connection.input.poll_fill(stream, cx, false) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Broken)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    })
-    .await
+    once::ask(upstream, head.as_bytes(), limit).await
 }
