@@ -11,6 +11,7 @@ use crate::admit::{Grant, Running};
 use crate::core::{Core, RequestId};
 use crate::fields::Fields;
 use crate::journal::{End, Full};
+use crate::spans::Span;
 use crate::upstream::exchange::Exchange;
 
 /// A request's beginnings, known before anything is decided.
@@ -99,6 +100,8 @@ pub(crate) struct Finish {
     pub running: Running,
     /// What of the access log's line is known already.
     pub line: Option<Line>,
+    /// The call's span, if it is recorded.
+    pub span: Option<Box<Span>>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub aborted: bool,
@@ -117,7 +120,7 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        if !self.charged && self.line.is_none() {
+        if !self.charged && self.line.is_none() && self.span.is_none() {
             return;
         }
         let at = self.core.now();
@@ -131,6 +134,9 @@ impl Drop for Finish {
                 total_micros: micros,
                 aborted: self.aborted,
             });
+        }
+        if let Some(span) = self.span.take() {
+            self.core.end_span(span, at, self.aborted);
         }
         if let Some(line) = self.line.take() {
             let end = Ending {

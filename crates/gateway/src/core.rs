@@ -28,6 +28,7 @@ pub(crate) use crate::locate::Product;
 use crate::metrics::{CoreMetrics, Metrics};
 use crate::options::{Clock, Options};
 use crate::server::deadline::Deadlines;
+use crate::spans::{CoreSpans, Pending, Span};
 use crate::upstream::pool::Pool;
 use crate::verify::LastAsker;
 
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub tables: Arc<Tables>,
     pub metrics: Metrics,
     pub log: Option<Log>,
+    /// Spans on their way to a collector, where there is one.
+    pub spans: Option<Arc<Pending>>,
     pub gate: Gate,
     /// Answers of products that want it.
     pub cache: Arc<Cache>,
@@ -62,6 +65,7 @@ pub(crate) struct Core {
     pub deadlines: Rc<Deadlines>,
     pub metrics: Arc<CoreMetrics>,
     pub log: CoreLog,
+    pub spans: Option<CoreSpans>,
     pub asker: LastAsker,
     routes: RefCell<LocalRoutes>,
     time: RefCell<TimeText>,
@@ -113,6 +117,7 @@ impl Core {
         let metrics = shared.metrics.core();
         let deadlines = Rc::<Deadlines>::default();
         let log = CoreLog::new(shared.log.clone());
+        let spans = shared.spans.as_ref().map(CoreSpans::new);
         Self {
             shared,
             writer: RefCell::new(writer),
@@ -120,6 +125,7 @@ impl Core {
             deadlines,
             metrics,
             log,
+            spans,
             asker: LastAsker::default(),
             routes: RefCell::default(),
             time: RefCell::default(),
@@ -166,6 +172,17 @@ impl Core {
     pub(crate) fn tick(&self) {
         self.deadlines.advance();
         self.log.hand_over();
+        if let Some(spans) = &self.spans {
+            spans.hand_over();
+        }
+    }
+
+    /// The call is over.
+    pub(crate) fn end_span(&self, mut span: Box<Span>, at: Timestamp, aborted: bool) {
+        (span.end, span.aborted) = (at, aborted);
+        if let Some(spans) = &self.spans {
+            spans.add(*span);
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -28,6 +28,8 @@ use crate::per_address::Places;
 use crate::ports::{KeySource, PortError, UsageSink};
 use crate::server::deadline::TICK;
 use crate::server::http2;
+use crate::spans::Pending;
+use crate::spans::export::Export;
 use crate::tls::{self, ServerTls, TlsError};
 use crate::upstream::health;
 use crate::verify::{self, Question, Verdict};
@@ -75,6 +77,7 @@ pub struct Handle {
     open: watch::Sender<bool>,
     stop: watch::Sender<u8>,
     workers: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
+    export: Option<Export>,
     runtime: Option<Runtime>,
 }
 
@@ -173,12 +176,18 @@ fn bind_here(
     if let Some(tls) = &gate.tls {
         runtime.spawn(tls.clone().follow());
     }
+    let spans = options.otlp.as_ref().map(|otlp| Arc::new(Pending::new(otlp.sample)));
+    let export = match (&options.otlp, &spans) {
+        (Some(otlp), Some(spans)) => Some(Export::start(otlp, &options.node, spans, &runtime)?),
+        _ => None,
+    };
     let shared = Arc::new(Shared {
         clock,
         gate,
         tables,
         metrics: Metrics::default(),
         log,
+        spans,
         cache: Arc::new(Cache::new(options.cache_max_bytes)),
         draining: AtomicBool::new(false),
         connections: AtomicI64::new(0),
@@ -223,6 +232,7 @@ fn bind_here(
         open,
         stop,
         workers: threads,
+        export,
         runtime: Some(runtime),
     })
 }
@@ -394,6 +404,7 @@ impl Handle {
             keys: i64::try_from(shared.tables.keys.len()).unwrap_or(i64::MAX),
             applied: signed(shared.applied.load(Ordering::Relaxed)),
             log_dropped: signed(shared.log.as_ref().map_or(0, Log::dropped)),
+            spans_dropped: shared.spans.as_ref().map_or(0, |spans| spans.dropped()),
             journal_lag: signed(lag),
             cache_bytes: i64::try_from(shared.cache.bytes()).unwrap_or(i64::MAX),
             upstreams: health::readings(&shared.tables),
@@ -428,7 +439,7 @@ impl Handle {
         let workers = std::mem::take(&mut self.workers);
         let Some(runtime) = self.runtime.take() else { return false };
         let stop = self.stop.clone();
-        let shared = self.shared.clone();
+        let (shared, export) = (self.shared.clone(), self.export.take());
         let journal = self.journal.clone();
         let ending = std::thread::spawn(move || {
             let (threads, ends): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
@@ -450,6 +461,9 @@ impl Handle {
             let settled = journal.is_some_and(|journal| journal.settle(deadline));
             if let Some(log) = &shared.log {
                 log.flush(deadline);
+            }
+            if let Some(export) = export {
+                runtime.block_on(export.finish());
             }
             runtime.shutdown_background();
             settled

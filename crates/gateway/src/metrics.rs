@@ -54,6 +54,7 @@ pub(crate) struct Readings {
     pub keys: i64,
     pub applied: i64,
     pub log_dropped: i64,
+    pub spans_dropped: u64,
     pub journal_lag: i64,
     pub cache_bytes: i64,
     /// Product and target, and whether it is given calls.
@@ -339,6 +340,11 @@ impl Collector for Sums {
         for (name, help, count) in [
             ("upstream_retries", "Calls sent to an upstream once more", self.retried),
             ("never_sent", "Calls in the ledger that no upstream saw", self.never_sent),
+            (
+                "spans_dropped",
+                "Spans that did not reach the collector",
+                self.readings.spans_dropped,
+            ),
         ] {
             let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(count).encode(encoder)?;

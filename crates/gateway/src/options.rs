@@ -12,6 +12,7 @@ use keytoll_domain::time::Timestamp;
 use crate::cache;
 use crate::journal;
 use crate::signing::SigningSecret;
+use crate::spans::options::OtlpOptions;
 use crate::tls::TlsFiles;
 
 /// The wall clock, as microseconds; called from every core.
@@ -38,6 +39,8 @@ pub struct Options {
     /// What requests to upstreams are signed with, for products that want it.
     pub signing_secret: Option<SigningSecret>,
     pub access_log: AccessLog,
+    /// The collector that a share of the calls is told to.
+    pub otlp: Option<OtlpOptions>,
     /// What answers that products let be kept may take.
     pub cache_max_bytes: usize,
     pub bounds: Bounds,
@@ -105,6 +108,7 @@ impl Options {
             upgrade_url: None,
             signing_secret: None,
             access_log: AccessLog::Off,
+            otlp: None,
             cache_max_bytes: cache::TOTAL_MAX_BYTES,
             bounds: Bounds::default(),
             journal: JournalOptions::default(),

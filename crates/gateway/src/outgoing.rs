@@ -37,6 +37,8 @@ pub(crate) struct Outgoing<'r> {
     /// Present where the product's requests are signed, as of this time.
     pub signing: Option<(&'r Signer, Timestamp)>,
     pub id: RequestId,
+    /// Present where the call is recorded for a collector of traces.
+    pub trace: Option<trace::Context>,
     pub framing: BodyFraming,
     /// The client wants to speak WebSocket.
     pub websocket: bool,
@@ -123,6 +125,9 @@ impl Outgoing<'_> {
             }
         }
         self.write_forwarding(out);
+        if let Some(trace) = self.trace {
+            trace.write(out);
+        }
         if let Some(field) = self.version {
             put(out, &[&field.line]);
         }
@@ -174,7 +179,8 @@ impl Outgoing<'_> {
             | Name::ForwardedProto
             | Name::ForwardedOther
             | Name::Keytoll => true,
-            Name::TraceParent | Name::TraceState => trace::id(&self.request.fields).is_none(),
+            Name::TraceParent => self.trace.is_some() || trace::id(&self.request.fields).is_none(),
+            Name::TraceState => trace::id(&self.request.fields).is_none(),
             Name::Forwarded | Name::RealIp => !self.client.trusted,
             _ => id.is_hop_by_hop(),
         };

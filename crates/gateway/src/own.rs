@@ -243,8 +243,8 @@ fn with_line<T>(
     })
 }
 
-/// The path as the log may have it: a key that somebody put into it is left out.
-fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
+/// The path, or another of a client's texts, as others may see it: a key that somebody put into it is left out.
+pub(crate) fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
     let long = |part: &[u8]| part.len() >= KEY_MIN_BYTES;
     if !path.as_bytes().split(|byte| matches!(byte, b'/' | b';' | b'=' | b',' | b'&')).any(long) {
         return Cow::Borrowed(path);

@@ -5,8 +5,10 @@
 
 mod kept;
 mod told;
+mod traced;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use keytoll_domain::ledger::STATUS_CLIENT_GONE;
@@ -37,6 +39,7 @@ use crate::upstream::relay::Relay;
 use crate::validation::{Checked, Checks, Gathered, Replay, VIOLATES};
 use kept::{Course, Way};
 use told::Told;
+use traced::Traced;
 
 /// Answers one request; `None` = its client has gone.
 pub(crate) async fn serve(
@@ -73,6 +76,7 @@ pub(crate) async fn serve(
         unknown_version,
         framing: source.framing(),
         websocket: request.wants_websocket() && source.can_switch(),
+        trace: Cell::new(traced::begin(core, request, source)),
     };
     let mut answer = call.serve(source).await?;
     if let Some(policies) = policies {
@@ -93,12 +97,15 @@ struct Inbound<'r> {
     unknown_version: bool,
     framing: BodyFraming,
     websocket: bool,
+    /// Present while the call is recorded and its span not yet made.
+    trace: Cell<Option<Traced>>,
 }
 
 impl Inbound<'_> {
     async fn serve(&self, source: &mut dyn Source) -> Option<Answer> {
         let (core, start, request) = (self.core, self.start, self.request);
         if self.rest == "/.keytoll" || self.rest.starts_with("/.keytoll/") {
+            self.trace.take();
             let answer =
                 own::of_product(core, start, self.client, request, self.product, self.rest);
             return Some(answer.await);
@@ -374,10 +381,12 @@ impl Inbound<'_> {
     }
 
     fn finish(&self, status: u16, told: Told<'_>, grant: Option<&mut Grant>) -> Finish {
+        let span = self.span(status, "", told, grant.as_deref().map(|grant| &*grant.key));
         Finish {
             core: self.core.clone(),
             start: *self.start,
             charged: grant.is_some(),
+            span,
             running: grant.map(|grant| std::mem::take(&mut grant.running)).unwrap_or_default(),
             line: self.sampled_line(status, told),
             bytes_in: 0,
@@ -404,6 +413,8 @@ impl Inbound<'_> {
         }
         self.count(problem.status, problem.code, told, self.elapsed_micros());
         self.log(problem.status, problem.code, told);
+        let key = grant.map(|grant| &*grant.key);
+        self.end_span(problem.status, problem.code, told, key);
         let mut answer = problem.answer(self.start.id);
         self.put_deprecation(told, &mut answer);
         if let Some(grant) = grant {
@@ -425,6 +436,7 @@ impl Inbound<'_> {
         let context = Context { texts: self.product.texts, allow, upgrade_url, closed };
         self.count(refusal.status(), refusal.code(), told, self.elapsed_micros());
         self.log(refusal.status(), refusal.code(), told);
+        self.end_span(refusal.status(), refusal.code(), told, key);
         self.core.refused(key.map(|key| key.id), self.start.at, refusal);
         let mut answer = own::refusal_answer(self.core, self.start, refusal, &context);
         self.put_deprecation(told, &mut answer);
@@ -453,6 +465,7 @@ impl Inbound<'_> {
             signing: self.product.signer.as_deref().map(|signer| (signer, self.start.at)),
             rules: self.product.policies.as_ref().and_then(|policies| policies.request.as_ref()),
             id: self.start.id,
+            trace: self.trace.get().map(|traced| traced.context),
             framing: self.framing,
             websocket: self.websocket,
         }

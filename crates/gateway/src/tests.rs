@@ -19,6 +19,7 @@ mod running;
 mod streams;
 mod strict;
 pub(crate) mod support;
+mod traces;
 mod upstreams;
 mod verification;
 mod websocket;

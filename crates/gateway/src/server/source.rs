@@ -43,6 +43,11 @@ pub(crate) trait Source {
         false
     }
 
+    /// Otherwise it came as HTTP/1.
+    fn is_http2(&self) -> bool {
+        false
+    }
+
     /// The time limit of the task that serves the request.
     fn deadline(&self) -> &Deadline;
 }

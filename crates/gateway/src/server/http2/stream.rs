@@ -341,6 +341,10 @@ impl Source for ClientStream {
         self.switches
     }
 
+    fn is_http2(&self) -> bool {
+        true
+    }
+
     fn deadline(&self) -> &Deadline {
         &self.deadline
     }
