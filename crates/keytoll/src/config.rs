@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keytoll_gateway::{AccessLog, Bounds, ProxyProtocol, SigningSecret, TlsFiles};
+use keytoll_gateway::{AccessLog, Bounds, OtlpOptions, ProxyProtocol, SigningSecret, TlsFiles};
 pub use load::{Loaded, built_in, load};
 
 /// One key of the configuration.
@@ -110,6 +110,21 @@ pub const KEYS: &[KeySpec] = &[
         "",
         "file of the access log, `stdout` or `off`; default: DATA_DIR/access.log",
     ),
+    key(
+        "otlp.endpoint",
+        "",
+        "collector that traces are sent to, such as http://127.0.0.1:4318; not set = none are made",
+    ),
+    key(
+        "otlp.sample",
+        "0.01",
+        "share of the calls without a traceparent that is traced, 0 to 1; the others say so themselves",
+    ),
+    key(
+        "otlp.headers",
+        "",
+        "headers of the requests to the collector, such as a token: names and values below [otlp.headers]",
+    ),
 ];
 
 /// The configuration as the program uses it.
@@ -137,6 +152,8 @@ pub struct Config {
     pub brand: String,
     pub active_keys_max: u32,
     pub access_log: AccessLog,
+    /// Absent = calls are not traced.
+    pub otlp: Option<OtlpOptions>,
 }
 
 /// What is wrong with the configuration, and where.

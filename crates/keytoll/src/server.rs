@@ -259,6 +259,7 @@ fn gateway_options(config: &Config, node: &str) -> Result<Options> {
     options.brand.clone_from(&config.brand);
     options.upgrade_url = Some(format!("{}/plans", config.public_url));
     options.access_log = config.access_log.clone();
+    options.otlp.clone_from(&config.otlp);
     options.journal.fsync = config.journal_fsync;
     options.journal.max_bytes = config.journal_max_bytes;
     options.signing_secret = Some(signing::secret(config)?);

@@ -8,7 +8,7 @@ use crate::config::{KEYS, Loaded};
 use crate::output::{Output, table};
 
 /// Keys whose values are secrets.
-const SECRETS: [&str; 1] = ["gateway.signing_secret"];
+const SECRETS: [&str; 2] = ["gateway.signing_secret", "otlp.headers"];
 
 /// Secrets are not shown, and values that hold a password without it.
 fn shown(name: &str, value: &toml::Value) -> Value {
@@ -63,6 +63,8 @@ mod tests {
     fn a_secret_is_not_shown() {
         let value = toml::Value::String("0a".repeat(32));
         assert_eq!(shown("gateway.signing_secret", &value), "…");
+        let table = toml::Table::from_iter([("authorization".to_owned(), value)]);
+        assert_eq!(shown("otlp.headers", &toml::Value::Table(table)), "…");
     }
 
     #[test]

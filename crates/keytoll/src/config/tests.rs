@@ -99,6 +99,12 @@ fn bad_values_are_refused_with_the_key() {
         "[journal]\nfsync = \"soon\"",
         "[journal]\nfsync = \"0s\"",
         "[journal]\nmax_bytes = 1",
+        "[otlp]\nendpoint = \"collector:4318\"",
+        "[otlp]\nsample = 2",
+        "[otlp]\nsample = \"all\"",
+        "[otlp]\nheaders = \"a: b\"",
+        "[otlp.headers]\nhost = \"secret\"",
+        "[otlp.headers]\na = 1",
         "[keys]\nbrand = \"a_b\"",
         "[keys]\nactive_max = 0",
         "[redis]\nurl = \"redis://127.0.0.1\"",
@@ -107,6 +113,7 @@ fn bad_values_are_refused_with_the_key() {
     ] {
         let error = load_text(text, &[]).unwrap_err();
         assert!(matches!(error, ConfigError::BadValue { .. }), "{text}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
     assert!(matches!(load_text("a = ", &[]), Err(ConfigError::NotToml { .. })));
     let missing = load(Some(std::path::Path::new("/nowhere/keytoll.toml")), std::iter::empty());
@@ -139,6 +146,23 @@ fn bounds_of_the_listener_reach_the_gateway() {
     assert_eq!(config.proxy_protocol, ProxyProtocol::Trusted);
     assert_eq!((config.bounds.connections_per_address, config.bounds.body_max_bytes), (7, 9));
     assert_eq!(config.bounds.idle, Duration::from_secs(5));
+}
+
+#[test]
+fn traces_are_off_until_there_is_a_collector() {
+    assert!(load_text("[otlp]\nsample = 1\n", &[]).unwrap().config.otlp.is_none());
+    let loaded = load_text(
+        "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nsample = 1\n\
+         [otlp.headers]\nauthorization = \"secret\"\n",
+        &[("KEYTOLL_OTLP__SAMPLE", "0.5")],
+    );
+    let shown = format!("{:?}", loaded.unwrap().config.otlp);
+    assert_eq!(shown, "Some(OtlpOptions(127.0.0.1:4318, 0.5, …))");
+    let headers = [
+        ("KEYTOLL_OTLP__ENDPOINT", "https://collector.example"),
+        ("KEYTOLL_OTLP__HEADERS", "{authorization = \"secret\"}"),
+    ];
+    assert!(load_text("", &headers).unwrap().config.otlp.is_some());
 }
 
 #[test]

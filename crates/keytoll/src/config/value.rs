@@ -11,6 +11,7 @@ use super::load::Entry;
 use super::{AccessLog, Config, ConfigError};
 
 mod listener;
+mod otlp;
 
 type Entries = BTreeMap<&'static str, Entry>;
 
@@ -71,6 +72,7 @@ pub(super) fn config(entries: &Entries) -> Result<Config, ConfigError> {
         brand: brand(entries)?,
         active_keys_max: active_keys_max(entries)?,
         access_log: access_log(entries, &data_dir)?,
+        otlp: otlp::options(entries)?,
         data_dir,
     })
 }
