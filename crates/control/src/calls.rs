@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, RequestId};
 use keytoll_domain::key::Environment;
-use keytoll_domain::ledger::RecentCall;
+use keytoll_domain::ledger::{self, CallPlace, RecentCall};
 use keytoll_domain::time::Timestamp;
 use keytoll_store::product::operation_name;
 use keytoll_store::{StoreError, Tx};
@@ -25,20 +25,22 @@ use crate::receipts;
 /// The gateway of this process. Reads files to answer.
 pub trait RecentCalls: Send + Sync {
     /// The newest first, those before `before`, at most `limit`; `None` when the gateway has stopped.
-    fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls>;
+    fn of_key(&self, key: KeyId, before: Option<CallPlace>, limit: usize) -> Option<NodeCalls>;
 }
 
 /// What one node knows.
 #[derive(Clone, Debug)]
 pub struct NodeCalls {
     pub node: String,
-    pub calls: Vec<RecentCall>,
+    pub found: ledger::RecentCalls,
 }
 
 /// A part of a key's last calls.
 #[derive(Clone, Debug, Default)]
 pub struct CallLog {
     pub calls: Vec<CallView>,
+    /// Where to go on; absent when the journal has no more.
+    pub next: Option<CallPlace>,
     /// Whether no other gateway may have served the key meanwhile.
     pub complete: bool,
     /// The gateway that tells; none = there is none in this process.
@@ -71,10 +73,12 @@ pub async fn of_key(
     ctx: &Ctx,
     actor: &Actor,
     key: KeyId,
-    page: PageRequest<RequestId>,
+    page: PageRequest<CallPlace>,
 ) -> Result<CallLog, KeyError> {
     let mut tx = ctx.store.read().await?;
     find(&mut tx, actor, key, Right::Read).await?;
+    // Looking into the journal takes a while, and readers of the store are few.
+    drop(tx);
     let limit = usize::try_from(page.limit()).unwrap_or(usize::MAX);
     let told = match ctx.recent_calls.get().cloned() {
         Some(port) => {
@@ -83,12 +87,13 @@ pub async fn of_key(
         }
         None => None,
     };
-    let Some(NodeCalls { node, calls }) = told else { return Ok(CallLog::default()) };
-    let names = names(&mut tx, &calls).await?;
+    let Some(NodeCalls { node, found }) = told else { return Ok(CallLog::default()) };
+    let mut tx = ctx.store.read().await?;
+    let names = names(&mut tx, &found.calls).await?;
     drop(tx);
     let complete = receipts::live(ctx).await?.iter().all(|other| *other == node);
-    let calls = calls.into_iter().map(|call| view(call, &names, &node)).collect();
-    Ok(CallLog { calls, complete, node: Some(node) })
+    let calls = found.calls.into_iter().map(|call| view(call, &names, &node)).collect();
+    Ok(CallLog { calls, next: found.next, complete, node: Some(node) })
 }
 
 type Names = HashMap<OperationKey, String>;

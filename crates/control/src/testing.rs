@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::ledger::RecentCall;
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::ledger::{self, CallPlace, RecentCall};
 use keytoll_domain::time::Timestamp;
 use keytoll_store::Db;
 
@@ -79,10 +79,15 @@ impl Remembered {
 }
 
 impl RecentCalls for Remembered {
-    fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls> {
+    fn of_key(&self, key: KeyId, before: Option<CallPlace>, limit: usize) -> Option<NodeCalls> {
         let own = if key == self.key { &self.calls[..] } else { &[] };
-        let calls = own.iter().filter(|call| before.is_none_or(|before| call.request < before));
-        Some(NodeCalls { node: "here".into(), calls: calls.take(limit).copied().collect() })
+        // All in one seal, the newest in the last slot.
+        let end = before.map_or(own.len(), |before| before.slot as usize).min(own.len());
+        let first = end.saturating_sub(limit);
+        let calls = own[own.len() - end..own.len() - first].to_vec();
+        let slot = u32::try_from(first).unwrap_or(u32::MAX);
+        let next = (first > 0).then_some(CallPlace { seal: 1, slot });
+        Some(NodeCalls { node: "here".into(), found: ledger::RecentCalls { calls, next } })
     }
 }
 

@@ -1,5 +1,8 @@
 //! The ledger's words: calls as journalled, their sums, and the seals that chain them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::OperationKey;
@@ -49,6 +52,42 @@ pub struct RecentCall {
     pub environment: Environment,
     /// Absent while the call runs, and for verifications.
     pub end: Option<CallEnd>,
+}
+
+/// Where a call stands in the journal of its node: later calls have greater places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallPlace {
+    pub seal: u64,
+    pub slot: u32,
+}
+
+impl fmt::Display for CallPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.seal, self.slot)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the place of a call")]
+pub struct CallPlaceError;
+
+impl FromStr for CallPlace {
+    type Err = CallPlaceError;
+
+    fn from_str(text: &str) -> Result<Self, CallPlaceError> {
+        let (seal, slot) = text.split_once('.').ok_or(CallPlaceError)?;
+        let seal = seal.parse().map_err(|_| CallPlaceError)?;
+        Ok(Self { seal, slot: slot.parse().map_err(|_| CallPlaceError)? })
+    }
+}
+
+/// Some of a key's last calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecentCalls {
+    /// The newest first.
+    pub calls: Vec<RecentCall>,
+    /// Where to go on; absent when the journal has no more.
+    pub next: Option<CallPlace>,
 }
 
 /// How a call ended. Bytes of 4 GiB and more are told as 4 GiB.

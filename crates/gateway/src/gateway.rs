@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::ledger::RecentCall;
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::ledger::{CallPlace, RecentCalls};
 use keytoll_domain::time::MICROS_PER_DAY;
 use tokio::runtime::{Builder, LocalOptions, Runtime};
 use tokio::sync::{oneshot, watch};
@@ -378,17 +378,12 @@ impl Handle {
 
     /// The last calls of the key at this gateway, the newest first: those before `before`, at most `limit`. None unless
     /// the options say that this will be asked. Reads files: not for a runtime's thread.
-    pub fn recent_calls(
-        &self,
-        key: KeyId,
-        before: Option<RequestId>,
-        limit: usize,
-    ) -> Vec<RecentCall> {
+    pub fn recent_calls(&self, key: KeyId, before: Option<CallPlace>, limit: usize) -> RecentCalls {
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let calls = journal.map(|journal| journal.recent_calls(key, before, limit));
-        calls.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|error| {
+        calls.unwrap_or_else(|| Ok(RecentCalls::default())).unwrap_or_else(|error| {
             tracing::error!(%error, "the last calls of a key cannot be read");
-            Vec::new()
+            RecentCalls::default()
         })
     }
 

@@ -30,8 +30,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::ledger::{PeriodRow, RecentCall, RefusedRow};
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::ledger::{CallPlace, PeriodRow, RecentCalls, RefusedRow};
 use keytoll_domain::time::Timestamp;
 use tokio::runtime::Handle;
 
@@ -206,10 +206,10 @@ impl Journal {
     pub fn recent_calls(
         &self,
         key: KeyId,
-        before: Option<RequestId>,
+        before: Option<CallPlace>,
         limit: usize,
-    ) -> io::Result<Vec<RecentCall>> {
-        let Some(recent) = &self.shared.recent else { return Ok(Vec::new()) };
+    ) -> io::Result<RecentCalls> {
+        let Some(recent) = &self.shared.recent else { return Ok(RecentCalls::default()) };
         recent.of_key(&self.dir, key, before, limit)
     }
 

@@ -7,9 +7,9 @@ use keytoll_apispec::Validators;
 use keytoll_control::calls::{NodeCalls, RecentCalls};
 use keytoll_control::{Ctx, feed, keys, ledger, products};
 use keytoll_domain::feed::{Change, Snapshot, SnapshotKey};
-use keytoll_domain::ids::{KeyId, ProductId, RequestId};
+use keytoll_domain::ids::{KeyId, ProductId};
 use keytoll_domain::key::KeyHash;
-use keytoll_domain::ledger::SealedBatch;
+use keytoll_domain::ledger::{CallPlace, SealedBatch};
 use keytoll_gateway::ports::{BoxFuture, KeySource, KeyUpgrade, PortError, Taken, UsageSink};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -123,9 +123,9 @@ impl UsageSink for StorePorts {
 pub struct GatewayCalls(pub Weak<keytoll_gateway::Handle>);
 
 impl RecentCalls for GatewayCalls {
-    fn of_key(&self, key: KeyId, before: Option<RequestId>, limit: usize) -> Option<NodeCalls> {
+    fn of_key(&self, key: KeyId, before: Option<CallPlace>, limit: usize) -> Option<NodeCalls> {
         let gateway = self.0.upgrade()?;
-        let calls = gateway.recent_calls(key, before, limit);
-        Some(NodeCalls { node: gateway.node().to_owned(), calls })
+        let found = gateway.recent_calls(key, before, limit);
+        Some(NodeCalls { node: gateway.node().to_owned(), found })
     }
 }

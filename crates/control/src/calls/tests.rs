@@ -46,7 +46,10 @@ async fn a_key_has_its_gateways_calls_with_names_and_strangers_find_none() {
         assert_eq!(names, [Some("GET /shipments"), None, None]);
         assert!((found.calls[0].latency_ms - 1.234).abs() < 1e-9);
 
-        let page = PageRequest { cursor: Some(RequestId(3)), limit: 1 };
+        assert_eq!(found.next, None);
+        let first = of_key(ctx, &owner_of(1), key, PageRequest { limit: 1, ..page }).await.unwrap();
+        assert_eq!(first.calls[0].request_id, RequestId(3));
+        let page = PageRequest { cursor: first.next, limit: 1 };
         let next = of_key(ctx, &owner_of(1), key, page).await.unwrap();
         assert_eq!((next.calls.len(), next.calls[0].request_id), (1, RequestId(2)));
         feed::applied(ctx, "elsewhere", 1).await.unwrap();

@@ -1,5 +1,5 @@
-//! The offering thread: gives what is sealed to the sink as a batch of sums until it is taken, in order. It holds one
-//! batch at a time, however long the sink is away.
+//! The offering thread: gives what is sealed to the sink as a batch of sums until it is taken, in order. Beside
+//! the batch that it offers at most one more is ready, however long the sink is away.
 //!
 //! Seals that wait go together into one batch, because a key costs its rows once per batch. The more rows
 //! a batch had, the longer the next one is waited for: taking rows stays within [`ROW_COST`], so that ten

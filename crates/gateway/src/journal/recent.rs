@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::ledger::{CallEnd, RecentCall};
+use keytoll_domain::ledger::{CallEnd, CallPlace, RecentCall, RecentCalls};
 
 use super::event::{
-    Charge, End, Event, SLOT_BYTES, Slot, charge_is_of, decode, end_of, field, key_of,
+    Charge, End, Event, SLOT_BYTES, Slot, SlotBytes, charge_is_of, decode, end_of, field, key_of,
 };
 use super::lock;
 use super::offer::Ranges;
@@ -23,6 +23,8 @@ use super::segment::slots_of;
 
 /// Events that are read for one answer, the newest first: 24 MiB, some ten milliseconds.
 pub const EVENTS_MAX: u64 = 256 * 1024;
+/// What a seal counts at least, so that very many small ones are not read either.
+const SEAL_COST: u64 = 64;
 /// A call's end is looked for in so many seals after its own: some ten seconds of one core.
 const ENDS_SEALS: u64 = 16;
 const FILTERS_MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -63,50 +65,55 @@ impl Recent {
         lock(&self.filters).push(filter);
     }
 
-    /// The newest first, those before `before` only, at most `limit`: what is sealed, and found without reading more
-    /// than [`EVENTS_MAX`] events.
+    /// At most `limit` calls of what is sealed, those before `before` only. Found without reading more than
+    /// [`EVENTS_MAX`] events; where that is not enough, the answer says where to go on.
     pub(super) fn of_key(
         &self,
         dir: &Path,
         key: KeyId,
-        before: Option<RequestId>,
+        before: Option<CallPlace>,
         limit: usize,
-    ) -> io::Result<Vec<RecentCall>> {
+    ) -> io::Result<RecentCalls> {
         let _one = lock(&self.reading);
         let skipped = lock(&self.filters).without(key);
         let reader = Reader::open(dir)?;
         let newest = reader.count()?;
+        let before = before.unwrap_or(CallPlace { seal: newest, slot: u32::MAX });
         let mut ranges = Ranges::new(dir);
-        let (mut calls, mut near) = (Vec::new(), BTreeSet::new());
-        let (mut left, mut enough_at) = (EVENTS_MAX, None);
-        for sequence in (1..=newest).rev() {
-            if left == 0 {
-                break;
-            }
-            if skipped.binary_search(&sequence).is_ok() {
+        let mut found = RecentCalls::default();
+        let (mut left, mut near) = (EVENTS_MAX, BTreeSet::new());
+        for seal in (1..=newest.min(before.seal)).rev() {
+            if skipped.binary_search(&seal).is_ok() {
                 continue;
             }
-            let record = reader.get(sequence)?;
-            // Seals of one sync are of one time: another core's calls may be newer than those found.
-            if enough_at.is_some_and(|at| record.sealed_at < at) {
+            if left == 0 {
+                found.next = Some(CallPlace { seal: seal + 1, slot: 0 });
                 break;
             }
+            let record = match reader.get(seal) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                other => other?,
+            };
             let Some(bytes) = ranges.read(&record)? else { break };
-            left = left.saturating_sub(u64::from(record.count));
-            each_charge(&record, &bytes, key, |charge| {
-                if before.is_none_or(|before| charge.request < before.0) {
-                    near.extend(sequence..=newest.min(sequence + ENDS_SEALS));
-                    calls.push(recent_call(charge));
-                }
-            });
-            if enough_at.is_none() && calls.len() >= limit {
-                enough_at = Some(record.sealed_at);
+            left = left.saturating_sub(u64::from(record.count).max(SEAL_COST));
+            let end = if seal == before.seal { before.slot } else { u32::MAX };
+            let mut charges = charges_of(&record, &bytes, key, end);
+            let room = limit - found.calls.len();
+            let cut = charges.len().saturating_sub(room);
+            if charges.len() > cut {
+                near.extend(seal..=newest.min(seal + ENDS_SEALS));
+            }
+            let first = charges.get(cut).map(|(slot, _)| *slot);
+            found.calls.extend(charges.drain(cut..).rev().map(|(_, charge)| recent_call(&charge)));
+            if found.calls.len() == limit {
+                found.next = first.map(|slot| CallPlace { seal, slot });
+                break;
             }
         }
-        calls.sort_unstable_by_key(|call| Reverse(call.request));
-        calls.truncate(limit);
-        put_ends(&mut calls, near, &reader, &mut ranges)?;
-        Ok(calls)
+        // Within a page by time: what the cores sealed at once is one core after the other.
+        found.calls.sort_by_key(|call| Reverse(call.request));
+        put_ends(&mut found.calls, near, &reader, &mut ranges)?;
+        Ok(found)
     }
 }
 
@@ -150,15 +157,19 @@ impl Filter {
     }
 }
 
-fn each_charge(record: &Record, bytes: &[u8], key: KeyId, mut visit: impl FnMut(&Charge)) {
+/// The key's charges in slots before `end`, in order.
+fn charges_of(record: &Record, bytes: &[u8], key: KeyId, end: u32) -> Vec<(u32, Charge)> {
     let key = key.to_bytes();
-    for (slot, bytes) in (record.first..).zip(slots_of(bytes)) {
-        if charge_is_of(bytes, &key)
-            && let Slot::Event(Event::Charge(charge)) = decode(bytes, slot)
-        {
-            visit(&charge);
-        }
-    }
+    let slots = (record.first..end).zip(slots_of(bytes));
+    let charges = slots.filter_map(|(slot, bytes)| match decode_charge_of(bytes, &key, slot) {
+        Slot::Event(Event::Charge(charge)) => Some((slot, charge)),
+        _ => None,
+    });
+    charges.collect()
+}
+
+fn decode_charge_of(bytes: &SlotBytes, key: &[u8; 16], slot: u32) -> Slot {
+    if charge_is_of(bytes, key) { decode(bytes, slot) } else { Slot::Empty }
 }
 
 /// Looks for the calls' ends in these seals, within [`EVENTS_MAX`] too.
@@ -177,7 +188,7 @@ fn put_ends(
         }
         let record = reader.get(sequence)?;
         let bytes = ranges.read(&record)?.unwrap_or_default();
-        left = left.saturating_sub(u64::from(record.count));
+        left = left.saturating_sub(u64::from(record.count).max(SEAL_COST));
         for (slot, bytes) in (record.first..).zip(slots_of(&bytes)) {
             let place = end_of(bytes).and_then(|request| places.get(&request));
             if let Some(place) = place

@@ -243,12 +243,13 @@ impl Sealer {
             self.seal_nothing(&mut chained, &mut records);
         }
         self.seals.append(&records)?;
+        let slots: u64 = records.iter().map(|record| u64::from(record.count)).sum();
+        let bytes = slots * SLOT_BYTES as u64;
+        shared.counters.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         *ready = adding.group;
         drop(ready);
         for (index, place, end) in ends {
             let live = &mut self.cores[index].live[place];
-            let bytes = u64::from(end - live.sealed) * SLOT_BYTES as u64;
-            self.shared.counters.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
             // As many again, and half as many more.
             let ahead = ((end - live.sealed) / 2 * 3).clamp(FIRST_SLOTS, AHEAD_MAX);
             live.pages.prepare(end, ahead);

@@ -326,8 +326,9 @@ impl KeyDetail {
             section class="card" id="calls" aria-labelledby="calls-title" {
                 header { h2 id="calls-title" { "Recent calls" } span class="small muted" { "What this server has seen, newest first; refused requests are not calls." } }
                 @if !calls.known { (empty("chart", "Not kept on this server", "It runs without a gateway. Look into the access logs of the gateways, by the request id of an answer.", &html! {})) }
+                @else if calls.rows.is_empty() && calls.next_cursor.is_some() { (empty("chart", "No calls here yet", "This server has looked through the newest part of its journal. The next page looks further back.", &html! {})) }
                 @else if calls.rows.is_empty() && calls.later { (empty("chart", "No earlier calls", "Nothing older was found in this server's journal.", &link_button(&format!("/keys/{id}#calls"), "", "Newest calls"))) }
-                @else if calls.rows.is_empty() { (empty("chart", "No calls since this server started", "Make one with this key: it appears here within two seconds.", &link_button("/catalog", "", "Find a call to make"))) }
+                @else if calls.rows.is_empty() { (empty("chart", "No calls yet", "Make one with this key: it appears here within two seconds.", &link_button("/catalog", "", "Find a call to make"))) }
                 @else { (call_table(&calls.rows)) }
                 (pager(calls.rows.len(), "calls", &format!("/keys/{id}?"), calls.next_cursor.as_deref()))
             }

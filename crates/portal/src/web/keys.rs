@@ -114,7 +114,7 @@ async fn recent_calls(signed_in: &SignedIn, key: KeyId) -> Result<pages::RecentC
     });
     Ok(pages::RecentCalls {
         rows: rows.collect(),
-        next_cursor: next(&log.calls, CALLS, |last| last.request_id.to_string()),
+        next_cursor: log.next.map(|next| next.to_string()),
         known: log.node.is_some(),
         later: cursor.is_some(),
     })

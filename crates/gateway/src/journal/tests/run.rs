@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use keytoll_domain::ids::{KeyId, RequestId};
-use keytoll_domain::ledger::{RecentCall, RefusedRow};
+use keytoll_domain::ids::KeyId;
+use keytoll_domain::ledger::{RecentCalls, RefusedRow};
 
 use super::rig::{Folder, LONG, Rig, START, Store, call, end_of};
-use crate::journal::{Charge, Closed, Full, Journal, Opened, Writer, node, verify};
+use crate::journal::{Charge, Closed, EVENTS_MAX, Full, Journal, Opened, Writer, node, verify};
 
 /// As the gateway does after a 503, but at once: the sealing thread has been woken for a segment.
 fn charge_patiently(writer: &mut Writer, charge: &Charge) {
@@ -209,20 +209,28 @@ fn the_last_calls_of_a_key_are_found_after_a_sync_and_in_later_runs() {
     opened.writers[1].charge(&call(1, 50)).unwrap();
     opened.writers[1].charge(&call(2, 1)).unwrap();
     opened.journal.sync_now().unwrap();
-    let last = |opened: &Opened, before: Option<u128>, limit| {
-        let key = KeyId::from_bytes([1; 16]);
-        opened.journal.recent_calls(key, before.map(RequestId), limit).unwrap()
+    let key = KeyId::from_bytes([1; 16]);
+    let last =
+        |opened: &Opened, before, limit| opened.journal.recent_calls(key, before, limit).unwrap();
+    let requests = |found: &RecentCalls| -> Vec<u128> {
+        found.calls.iter().map(|call| call.request.0).collect()
     };
-    let requests =
-        |calls: Vec<RecentCall>| -> Vec<u128> { calls.iter().map(|call| call.request.0).collect() };
     let newest_first = |from: u64, to: u64| -> Vec<u128> {
         (from..to).rev().map(|n| call(1, n).request).collect()
     };
-    let calls = last(&opened, None, 1_000);
-    assert_eq!(calls.iter().filter(|call| call.end.is_some()).count(), 20);
-    assert_eq!(requests(calls), newest_first(0, 51));
-    assert_eq!(requests(last(&opened, None, 3)), newest_first(48, 51));
-    assert_eq!(requests(last(&opened, Some(call(1, 10).request), 4)), newest_first(6, 10));
+    let found = last(&opened, None, 1_000);
+    assert_eq!(found.calls.iter().filter(|call| call.end.is_some()).count(), 20);
+    assert_eq!((requests(&found), found.next), (newest_first(0, 51), None));
+    for limit in 1..9 {
+        let mut page = last(&opened, None, limit);
+        let mut all = requests(&page);
+        while page.next.is_some() {
+            assert_eq!(page.calls.len(), limit);
+            page = last(&opened, page.next, limit);
+            all.extend(requests(&page));
+        }
+        assert_eq!(all, newest_first(0, 51), "pages of {limit}");
+    }
 
     // What a key did in an earlier run is in the journal too.
     rig.store.failures.store(0, Ordering::Release);
@@ -230,10 +238,36 @@ fn the_last_calls_of_a_key_are_found_after_a_sync_and_in_later_runs() {
     let mut again = rig.open_with(&options);
     again.writers[0].charge(&call(1, 51)).unwrap();
     again.journal.sync_now().unwrap();
-    assert_eq!(requests(last(&again, None, 1_000)), newest_first(0, 52));
+    assert_eq!(requests(&last(&again, None, 1_000)), newest_first(0, 52));
     drop(again);
     let unasked = rig.open(&folder);
-    assert!(last(&unasked, None, 1).is_empty());
+    assert_eq!(last(&unasked, None, 1), RecentCalls::default());
+}
+
+#[test]
+fn a_search_that_read_enough_says_where_to_go_on() {
+    let (folder, rig) = (Folder::new(), Rig::new());
+    let mut options = rig.options(&folder.0, 1);
+    options.recent_calls = true;
+    options.segment_bytes = 1 << 20;
+    let mut opened = rig.open_with(&options);
+    charge_patiently(&mut opened.writers[0], &call(1, 0));
+    opened.journal.sync_now().unwrap();
+    for n in 0..EVENTS_MAX + 10_000 {
+        charge_patiently(&mut opened.writers[0], &call(2, n));
+    }
+    opened.journal.sync_now().unwrap();
+    let of = |opened: &Opened, before| {
+        opened.journal.recent_calls(KeyId::from_bytes([1; 16]), before, 10).unwrap()
+    };
+    // The filters know where the key was not.
+    assert_eq!(of(&opened, None).calls.len(), 1);
+    drop(opened);
+    let again = rig.open_with(&options);
+    let first = of(&again, None);
+    assert!(first.calls.is_empty() && first.next.is_some());
+    let second = of(&again, first.next);
+    assert_eq!((second.calls.len(), second.next), (1, None));
 }
 
 /// The proxy moves writers to its cores' threads and shares the handle.

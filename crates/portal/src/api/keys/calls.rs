@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use keytoll_control::calls::{self, CallView};
-use keytoll_domain::ids::RequestId;
+use keytoll_domain::ledger::CallPlace;
 use serde::Serialize;
 
 use super::{NOT_FOUND, key_id, problem};
 use crate::api::access::Caller;
-use crate::api::answer::{PageQuery, next_cursor, one_more};
+use crate::api::answer::PageQuery;
 use crate::api::problem::Problem;
 use crate::api::query::{Params, PathId};
 use crate::api::schema;
@@ -32,10 +32,10 @@ pub(super) async fn calls(
     mut params: Params,
 ) -> Result<axum::Json<List>, Problem> {
     let id = key_id(&id, NOT_FOUND)?;
-    let page = params.page::<RequestId>();
+    let page = params.page::<CallPlace>();
     params.done()?;
-    let found = calls::of_key(&portal.ctx, &actor, id, one_more(&page)).await;
-    let mut log = found.map_err(|error| problem(error, NOT_FOUND))?;
-    let next_cursor = next_cursor(&mut log.calls, page.limit, |call| call.request_id.to_string());
+    let found = calls::of_key(&portal.ctx, &actor, id, page).await;
+    let log = found.map_err(|error| problem(error, NOT_FOUND))?;
+    let next_cursor = log.next.map(|next| next.to_string());
     Ok(axum::Json(List { calls: log.calls, next_cursor, complete: log.complete, node: log.node }))
 }
