@@ -4,7 +4,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -41,6 +43,40 @@ impl Stream {
                 Pin::new(tls).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
             }
             Self::Http2(_) => false,
+        }
+    }
+
+    /// Makes [`Self::poll_sent`] tell the truth. What is written from now on goes out in small pieces.
+    pub(crate) fn watch_sent(&self) {
+        if let Some(tcp) = self.tcp() {
+            // Where the system has no such thing, what fits into its buffer counts as sent.
+            let _ = SockRef::from(tcp).set_tcp_notsent_lowat(1);
+        }
+    }
+
+    /// Ready when nothing waits in this system any more, because the other side has had room for all that was written.
+    pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(tcp) = self.tcp() else { return Poll::Ready(()) };
+        loop {
+            if ready!(tcp.poll_write_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let tried = tcp.try_io(Interest::WRITABLE, || {
+                let mut polled = [PollFd::new(tcp, PollFlags::OUT)];
+                let count = rustix::event::poll(&mut polled, Some(&Timespec::default()))?;
+                if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            if tried.is_ok() || real_error(tried).is_some() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Http2(_) => None,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::carrier::{Carried, Carrier};
 use crate::client::Client;
 use crate::core::Core;
 use crate::heartbeat::{Heartbeat, Patience};
-use crate::server::deadline::{Deadline, TICK};
+use crate::server::deadline::Deadline;
 use crate::stream::Stream;
 
 /// With what a client begins that knows beforehand that we speak HTTP/2; the rest follows with the first frame.
@@ -71,8 +71,6 @@ struct Http2 {
     stage: Stage,
     /// Bytes written when the deadline was set.
     written: u64,
-    /// The last tick with a stream.
-    busy_at: u64,
     open: Rc<Open>,
     /// The client has been told that no further stream will be served.
     leaving: bool,
@@ -122,7 +120,6 @@ pub(crate) async fn run(core: Rc<Core>, client: Client, before: Buffer, stream: 
     let patience = Patience { silence: SILENCE, answer: core.shared.options.bounds.idle };
     let heartbeat = Heartbeat::new(connection.ping_pong(), patience, core.deadlines.add());
     let mut http2 = Http2 {
-        busy_at: core.deadlines.now(),
         core,
         client: Rc::new(client),
         connection,
@@ -216,9 +213,6 @@ impl Http2 {
             Stage::Serving => true,
             Stage::Sending => written != self.written,
         };
-        if stage != Stage::Idle {
-            self.busy_at = self.core.deadlines.now();
-        }
         if stage != self.stage || goes_on {
             let bounds = &self.core.shared.options.bounds;
             self.deadline.set(match stage {
@@ -260,32 +254,39 @@ impl Http2 {
         }
     }
 
-    /// Says that nothing more will come, and waits until the client has closed: what it says to a closed connection
-    /// would make the system throw away what it has not read yet.
+    /// Waits until the system has sent all answers, says that nothing more will come, and waits until the client has
+    /// closed: what it says to a closed connection would make the system throw away what it has not read yet. Only
+    /// a client that has not had room for all of it yet is waited for longer than [`LINGER`].
     async fn linger(self) {
-        let Self { core, connection, carried, deadline, busy_at, .. } = self;
+        let Self { core, connection, carried, deadline, .. } = self;
         drop(connection);
-        let idle = core.shared.options.bounds.idle;
-        let quiet = TICK * u32::try_from(core.deadlines.now() - busy_at).unwrap_or(u32::MAX);
-        let silence = if quiet < idle { idle } else { LINGER };
+        let mut silence = core.shared.options.bounds.idle;
         let last = core.deadlines.after(LINGER_MAX);
         let mut dropped = Buffer::default();
         let mut read = 0;
-        deadline.set(LINGER);
-        let mut closing = true;
+        carried.stream.borrow().watch_sent();
+        deadline.set(silence);
+        let mut closed = false;
         poll_fn(|cx| {
             let stream = &mut *carried.stream.borrow_mut();
-            if closing {
+            if !closed && stream.poll_sent(cx).is_ready() {
                 match Pin::new(&mut *stream).poll_shutdown(cx) {
-                    Poll::Ready(Ok(())) => closing = false,
+                    Poll::Ready(Ok(())) => {
+                        closed = true;
+                        silence = LINGER;
+                        deadline.set(silence);
+                    }
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => return deadline.poll(cx),
+                    Poll::Pending => {}
                 }
-                deadline.set(silence);
             }
             while read < LINGER_MAX_BYTES {
                 match dropped.poll_fill(stream, cx, false) {
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(0)) => {
+                        let _ = Pin::new(stream).poll_shutdown(cx);
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(more)) => {
                         read += more;
                         dropped.consume(more);

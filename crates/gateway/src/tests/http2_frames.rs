@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::support::*;
 
 const DATA: u8 = 0;
@@ -262,6 +264,25 @@ fn what_waits_behind_a_full_connection_is_sent_while_the_gateway_stops() {
     assert!(whole, "the small answer was cut");
     drop(client);
     assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn a_silent_client_that_has_taken_everything_does_not_hold_up_a_stop() {
+    for calls in [true, false] {
+        let upstream = Upstream::new();
+        let mut world = World::of(&upstream);
+        let mut client = world.client();
+        client.send(if calls { call_with_wide_windows() } else { greeting() });
+        let awaited = if calls { HEADERS } else { SETTINGS };
+        while next(&mut client).is_some_and(|(kind, ..)| kind != awaited) {}
+        pause(Duration::from_millis(200));
+        let gateway = world.gateway.take().unwrap();
+        let begun = Instant::now();
+        assert!(gateway.shutdown(Duration::from_secs(25)));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(6), "calls: {calls}, took {took:?}");
+        drop(client);
+    }
 }
 
 #[test]
