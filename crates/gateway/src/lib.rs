@@ -30,6 +30,7 @@ mod keytable;
 mod limit_fields;
 mod listener;
 mod locate;
+mod masking;
 mod metrics;
 mod options;
 mod outgoing;

@@ -1,6 +1,5 @@
 //! The gateway's own paths: health, verification, forward authentication, and a key's usage.
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,7 +8,6 @@ use std::task::Poll;
 
 use keytoll_domain::catalog::OperationKey;
 use keytoll_domain::ids::{KeyId, RESERVED_PRODUCT_IDS};
-use keytoll_domain::key_format::has_brand_form;
 use keytoll_domain::refusal::Refusal;
 
 use crate::access_log::{Beginning, Ending, Line};
@@ -17,7 +15,7 @@ use crate::answer::{self, Answer, Context};
 use crate::call::{Start, micros_since};
 use crate::client::Client;
 use crate::core::Core;
-use crate::credential::decode;
+use crate::masking::without_keys;
 use crate::metrics::Outcome;
 use crate::request::{BodyFraming, Request};
 use crate::route::ProductRoute;
@@ -25,8 +23,6 @@ use crate::server::source::{Fill, Source};
 use crate::upstream::Failure;
 use crate::{auth, usage, verify};
 
-/// No key is shorter, so that most segments need no second look.
-const KEY_MIN_BYTES: usize = 20;
 /// Room made for a body before it has come.
 const BODY_ROOM_BYTES: usize = 4096;
 
@@ -241,30 +237,6 @@ fn with_line<T>(
             fields: &request.fields,
         })
     })
-}
-
-/// The path, or another of a client's texts, as others may see it: a key that somebody put into it is left out.
-pub(crate) fn without_keys<'p>(brand: &str, path: &'p str) -> Cow<'p, str> {
-    let long = |part: &[u8]| part.len() >= KEY_MIN_BYTES;
-    if !path.as_bytes().split(|byte| matches!(byte, b'/' | b';' | b'=' | b',' | b'&')).any(long) {
-        return Cow::Borrowed(path);
-    }
-    let is_key = |part: &str| part.len() >= KEY_MIN_BYTES && has_brand_form(brand, &decode(part));
-    let ends = |character: char| matches!(character, '/' | ';' | '=' | ',' | '&');
-    if !path.split(ends).any(is_key) {
-        return Cow::Borrowed(path);
-    }
-    let mut shown = String::with_capacity(path.len());
-    for part in path.split_inclusive(ends) {
-        let bare = part.trim_end_matches(ends);
-        if is_key(bare) {
-            shown.push_str("***");
-            shown.push_str(&part[bare.len()..]);
-        } else {
-            shown.push_str(part);
-        }
-    }
-    Cow::Owned(shown)
 }
 
 /// Logs a request that no product answered.

@@ -6,7 +6,7 @@ use super::Inbound;
 use super::told::Told;
 use crate::core::Core;
 use crate::keytable::KeyRecord;
-use crate::own;
+use crate::masking::without_keys;
 use crate::request::Request;
 use crate::route::Found;
 use crate::server::source::Source;
@@ -88,7 +88,7 @@ impl Inbound<'_> {
             _ => host,
         };
         let name = if name.len() <= HOST_MAX_BYTES { name } else { "" };
-        own::without_keys(&self.core.shared.options.brand, name).into()
+        without_keys(&self.core.shared.options.brand, name).into()
     }
 }
 

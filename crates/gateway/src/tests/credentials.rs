@@ -160,10 +160,11 @@ fn access_log_never_holds_a_key() {
     world.call("GET /elsewhere?api_key=secret-of-alice", "");
     world.call("GET /zoo/animals;k=sk_live_secret-of-nobody-else/x", "");
     world.call("GET /zoo/%73k_live_secret-of-nobody-else", "");
+    world.call("GET /zoo/a%3Ds%6B_live_secret-of-nobody-else/b", "");
     world.gateway.take().unwrap().shutdown(std::time::Duration::from_secs(5));
     drop(world);
     let log = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(log.lines().count(), 5, "{log}");
+    assert_eq!(log.lines().count(), 6, "{log}");
     assert!(!log.contains("secret") && !log.contains("wrong"), "{log}");
     let good = log.lines().find(|line| line.contains("\"status\":200")).unwrap();
     let first: serde_json::Value = serde_json::from_str(good).unwrap();
